@@ -145,7 +145,7 @@ impl PrivateKey {
             }),
             found => Err(KeyError::OtherPem { found: found.to_owned(), expected: EXPECTED }),
         }?;
-        usable_size(key.n().bits())?;
+        usable_size(key.n().bit_width())?;
         Ok(Self(SigningKey::new(key)))
     }
 
@@ -208,7 +208,7 @@ impl PublicKey {
             }),
             found => Err(KeyError::OtherPem { found: found.to_owned(), expected: EXPECTED }),
         }?;
-        usable_size(key.n().bits())?;
+        usable_size(key.n().bit_width())?;
         Ok(Self(VerifyingKey::new(key)))
     }
 
