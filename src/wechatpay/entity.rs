@@ -79,3 +79,16 @@ impl StockState {
         !matches!(self, Self::Stopped | Self::Deactivated)
     }
 }
+
+impl std::fmt::Display for StockState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Auditing => "AUDITING",
+            Self::Sending => "SENDING",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+            Self::Deactivated => "DEACTIVATED",
+            Self::Unknown => "in a state that this version does not know",
+        })
+    }
+}

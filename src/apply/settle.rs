@@ -1,0 +1,173 @@
+//! Finding out what came of a request without sending it again: by looking through the stocks of its
+//! product coupon. Looking never makes anything.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::outcome::Candidate;
+use super::timestamp;
+use crate::lockfile::Holders;
+use crate::lockfile::journal::{Closed, Intent, Record, Result as MadeRecord};
+use crate::lockfile::session::Appender;
+use crate::wechatpay::client::{Client, ListedStock};
+use crate::wechatpay::content;
+use crate::wechatpay::entity::StockEntity;
+use crate::wechatpay::error::ApiError;
+use crate::wechatpay::stock::Stock;
+
+/// The stocks of product coupons, each listed once.
+#[derive(Debug, Default)]
+pub struct Listings(HashMap<String, Vec<ListedStock>>);
+
+impl Listings {
+    /// All stocks of a product coupon.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn of(&mut self, client: &Client, coupon: &str) -> Result<&[ListedStock], ApiError> {
+        if !self.0.contains_key(coupon) {
+            let listed = match client.list_stocks(coupon).await {
+                Ok(answer) => answer.value,
+                // A product coupon that is not there has no stocks.
+                Err(error) if error.is_not_found() => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            self.0.insert(coupon.to_owned(), listed);
+        }
+        Ok(self.0.get(coupon).map_or(&[], Vec::as_slice))
+    }
+}
+
+/// The stocks that a request could have made.
+#[derive(Debug)]
+pub enum Found {
+    /// Exactly one.
+    One(Box<StockEntity>),
+    /// None.
+    None,
+    /// More than one, or one that can be but is not held apart from others.
+    Several(Vec<Candidate>),
+}
+
+/// Looks for the stock with this content that nobody holds yet. One that still hands out coupons is
+/// preferred to those that do not any more.
+#[must_use]
+pub fn find(listed: &[ListedStock], coupon: &str, asked: &Stock, holders: &Holders) -> Found {
+    let alike: Vec<&StockEntity> = listed
+        .iter()
+        .filter_map(|listed| match listed {
+            ListedStock::Read(entity) => Some(&**entity),
+            ListedStock::Unread { .. } => None,
+        })
+        .filter(|entity| holders.of(&entity.stock_id).is_none())
+        .filter(|entity| content::differences((coupon, asked), entity).is_empty())
+        .collect();
+    let live: Vec<_> = alike.iter().copied().filter(|entity| entity.state.is_live()).collect();
+    match (live.as_slice(), alike.as_slice()) {
+        ([one], _) | ([], [one]) => Found::One(Box::new((*one).clone())),
+        (_, []) => Found::None,
+        (_, several) => Found::Several(several.iter().map(|entity| (*entity).into()).collect()),
+    }
+}
+
+/// What came of a request that nobody asks for any more.
+#[derive(Debug)]
+pub enum Settled {
+    /// It made this stock, which is recorded.
+    Recorded {
+        /// The request.
+        intent: Intent,
+        /// The stock.
+        stock_id: String,
+    },
+    /// It made nothing.
+    Dropped {
+        /// The request.
+        intent: Intent,
+    },
+    /// It may have made one of several stocks alike: a person must tell.
+    Unclear {
+        /// The request.
+        intent: Intent,
+        /// The stocks.
+        candidates: Vec<Candidate>,
+    },
+}
+
+/// How long to wait until a request of an interrupted run cannot be on its way any more.
+#[must_use]
+pub fn still_on_its_way(open: &[Intent], timeout: Duration, now: Timestamp) -> Duration {
+    open.iter()
+        .filter_map(|intent| intent.sent_at.parse::<Timestamp>().ok())
+        .map(|sent| {
+            let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();
+            timeout.saturating_sub(age)
+        })
+        .max()
+        .unwrap_or_default()
+}
+
+/// Settles requests that nobody asks for any more by looking for what they made.
+///
+/// # Errors
+/// When the stocks of a product coupon cannot be listed, or the journal cannot be written.
+pub async fn settle(
+    open: Vec<Intent>,
+    client: &Client,
+    journal: &Appender,
+    holders: &mut Holders,
+) -> Result<Vec<Settled>, SettleError> {
+    let mut listings = Listings::default();
+    let mut settled = Vec::new();
+    for intent in open {
+        let asked: Stock = match serde_json::from_str(intent.stock.get()) {
+            Ok(stock) => stock,
+            Err(error) => return Err(SettleError::Unreadable { intent: Box::new(intent), error }),
+        };
+        let coupon = intent.product_coupon_id.clone();
+        let listed = listings.of(client, &coupon).await.map_err(SettleError::Api)?;
+        let out_request_no = intent.out_request_no.clone();
+        settled.push(match find(listed, &coupon, &asked, holders) {
+            Found::One(entity) => {
+                let stock_id = entity.stock_id.to_string();
+                let created_at = timestamp(Timestamp::now());
+                let made = MadeRecord { out_request_no, stock_id: stock_id.clone(), created_at };
+                journal.append(&Record::Unwanted(made)).await.map_err(SettleError::Journal)?;
+                holders.insert(stock_id.clone(), intent.name.clone());
+                Settled::Recorded { intent, stock_id }
+            }
+            Found::None => {
+                let reason = "no stock of its content was found".to_owned();
+                let closed = Record::Closed(Closed { out_request_no, reason });
+                journal.append(&closed).await.map_err(SettleError::Journal)?;
+                Settled::Dropped { intent }
+            }
+            Found::Several(candidates) => Settled::Unclear { intent, candidates },
+        });
+    }
+    Ok(settled)
+}
+
+/// Why open requests could not be settled. Nothing is lost: they stay in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The API did not answer as it should.
+    #[error("{0}")]
+    Api(ApiError),
+    /// The journal could not be written.
+    #[error("the journal cannot be written: {0}")]
+    Journal(std::sync::Arc<std::io::Error>),
+    /// A later couponctl wrote it.
+    #[error(
+        "the journal's request {} for `{}` is no stock that this couponctl knows ({error})",
+        intent.out_request_no, intent.name
+    )]
+    Unreadable {
+        /// The request.
+        intent: Box<Intent>,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+}

@@ -1,0 +1,100 @@
+//! What most commands begin with: the settings, the stock files with their problems, and where the
+//! lock is.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+
+use super::terminal::Terminal;
+use crate::config::{self, Config, Flags};
+use crate::desired::diagnostic::{Diagnostic, Severity};
+use crate::desired::{self, DesiredStock};
+use crate::lockfile::{self, Lock};
+use crate::render::problems;
+use crate::validate;
+
+/// Scratch space of a workspace, safe to delete at any time.
+pub const SCRATCH: &str = ".couponctl";
+
+/// A workspace as read.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Its settings.
+    pub config: Config,
+    /// Its stocks in order of name; only when no file has an error.
+    pub stocks: Vec<DesiredStock>,
+}
+
+/// Reads the settings of the workspace that the flags or the current folder name.
+///
+/// # Errors
+/// When there is no workspace, or its settings cannot be used.
+pub fn settings(flags: &Flags) -> Result<Config> {
+    let here = std::env::current_dir().context("the current folder cannot be found")?;
+    let root = config::find_workspace(flags.workspace.as_deref(), &here)?;
+    Ok(config::load(root, flags, &|name| std::env::var(name).ok())?)
+}
+
+/// Reads the stock files of a workspace.
+///
+/// # Errors
+/// When the workspace itself cannot be read; problems in files are in what is loaded.
+pub fn load(config: &Config) -> Result<desired::Loaded> {
+    Ok(desired::load(&config.root, &config.stocks, Timestamp::now())?)
+}
+
+/// Reads a workspace whose files must be free of errors. Says every problem on standard error.
+///
+/// # Errors
+/// When there is no workspace, or a file has an error.
+pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
+    let config = settings(flags)?;
+    let loaded = load(&config)?;
+    say_problems(terminal, &loaded.diagnostics);
+    let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    if errors > 0 {
+        bail!("the stock files have errors; nothing was planned");
+    }
+    Ok(Workspace { config, stocks: loaded.stocks })
+}
+
+fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
+    if !diagnostics.is_empty() {
+        terminal.complain(problems::text(diagnostics, terminal.colours_errors()).trim_end());
+    }
+}
+
+impl Workspace {
+    /// Refuses more stocks of one product coupon than the API allows, counting the lock's.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn check_against(&self, terminal: &Terminal, lock: &Lock) -> Result<()> {
+        let locked = lock.stocks.iter().map(|(name, e)| (name, e.product_coupon_id.as_str()));
+        let found = validate::workspace::too_many_stocks(&self.config.root, &self.stocks, locked);
+        if found.is_empty() {
+            return Ok(());
+        }
+        say_problems(terminal, &found);
+        bail!("too many stocks of one product coupon; nothing was planned");
+    }
+
+    /// The lock of the API, or the sandbox's own.
+    #[must_use]
+    pub fn lock_path(&self, sandbox: bool) -> PathBuf {
+        lock_path(&self.config.root, sandbox)
+    }
+}
+
+/// The lock of a workspace, or that of its sandbox.
+#[must_use]
+pub fn lock_path(root: &Path, sandbox: bool) -> PathBuf {
+    if sandbox { sandbox_home(root).join(lockfile::FILE_NAME) } else { root.join(lockfile::FILE_NAME) }
+}
+
+/// Where the embedded sandbox keeps its state, its keys and its lock.
+#[must_use]
+pub fn sandbox_home(root: &Path) -> PathBuf {
+    root.join(SCRATCH).join("sandbox")
+}

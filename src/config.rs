@@ -1,0 +1,466 @@
+//! Settings and credentials: flag, then environment, then `couponctl.yaml`, then default. Reads
+//! files and the environment once, at the start; the rooms below get plain values.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::wechatpay::client::Credentials;
+use crate::wechatpay::signing::{KeyError, PrivateKey, PublicKey};
+use crate::wechatpay::stock::Text;
+
+/// The file that makes a folder a workspace.
+pub const FILE_NAME: &str = "couponctl.yaml";
+/// WeChat Pay's API.
+pub const BASE_URL: &str = "https://api.mch.weixin.qq.com";
+/// The same API at another site.
+pub const FALLBACK_URL: &str = "https://api2.mch.weixin.qq.com";
+/// Where stock files are looked for.
+pub const STOCKS: [&str; 2] = ["stocks/**/*.yaml", "stocks/**/*.yml"];
+/// Most bytes that `couponctl.yaml` or a key file may have.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Why settings or credentials could not be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// No workspace here or above.
+    #[error(
+        "no {FILE_NAME} in {} or a folder above it; run `couponctl init` to make a workspace here, \
+         or name one with `-C DIR`", .0.display()
+    )]
+    NoWorkspace(PathBuf),
+    /// The named folder is no workspace.
+    #[error(
+        "{} has no {FILE_NAME}; run `couponctl init {}` to make a workspace there",
+        .0.display(), .0.display()
+    )]
+    NotAWorkspace(PathBuf),
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// A file is too large to be what it should be.
+    #[error("{}: has more than 1 MiB; this is not {what}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// The settings are not as they should be.
+    #[error("{place}: {message}")]
+    Settings {
+        /// File, line and column.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A setting's value cannot be.
+    #[error("{name}: {message}")]
+    Value {
+        /// The setting, flag or variable.
+        name: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// Credentials are missing.
+    #[error("credentials are missing:\n{}", .0.join("\n"))]
+    MissingCredentials(Vec<String>),
+    /// A key could not be used.
+    #[error("{place}: {error}")]
+    Key {
+        /// The file or variable.
+        place: String,
+        /// What is wrong.
+        error: KeyError,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    brand_id: Option<Text>,
+    stocks: Option<Vec<Text>>,
+    api: ApiFile,
+    credentials: CredentialsFile,
+    guardrails: GuardrailsFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ApiFile {
+    base_url: Option<Text>,
+    fallback_url: Option<Text>,
+    requests_per_second: Option<u32>,
+    timeout_seconds: Option<u32>,
+    max_attempts: Option<u32>,
+    retry_seconds: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CredentialsFile {
+    certificate_serial_no: Option<Text>,
+    private_key_file: Option<Text>,
+    wechatpay_public_key_id: Option<Text>,
+    wechatpay_public_key_file: Option<Text>,
+}
+
+/// No guardrail is known yet, so that one which is written is refused, not passed over.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GuardrailsFile {}
+
+/// Settings given as flags.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `-C`.
+    pub workspace: Option<PathBuf>,
+    /// `--brand-id`.
+    pub brand_id: Option<String>,
+    /// `--base-url`.
+    pub base_url: Option<String>,
+    /// `--fallback-url`.
+    pub fallback_url: Option<String>,
+}
+
+/// Where requests go, and how fast and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Scheme and host.
+    pub base_url: String,
+    /// Tried when the main host is in trouble; `None` when set to an empty text.
+    pub fallback_url: Option<String>,
+    /// Shared by all workers.
+    pub requests_per_second: u32,
+    /// One attempt.
+    pub timeout: Duration,
+    /// One stock, first try included.
+    pub max_attempts: u32,
+    /// One stock, in all.
+    pub retry: Duration,
+}
+
+/// The settings of a workspace.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The workspace.
+    pub root: PathBuf,
+    /// The brand.
+    pub brand_id: String,
+    /// Patterns of stock files.
+    pub stocks: Vec<String>,
+    /// The API.
+    pub api: Api,
+    credentials: CredentialSources,
+}
+
+#[derive(Clone, Default)]
+struct CredentialSources {
+    certificate_serial_no: Option<String>,
+    private_key: Option<KeySource>,
+    wechatpay_public_key_id: Option<String>,
+    wechatpay_public_key: Option<KeySource>,
+}
+
+#[derive(Clone)]
+enum KeySource {
+    File(PathBuf),
+    Variable(&'static str, Zeroizing<String>),
+}
+
+impl fmt::Debug for CredentialSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialSources(…)")
+    }
+}
+
+/// Finds the workspace: the folder named, or the nearest one above `here` that has the settings file.
+///
+/// # Errors
+/// When there is none.
+pub fn find_workspace(named: Option<&Path>, here: &Path) -> Result<PathBuf, ConfigError> {
+    match named {
+        Some(folder) if folder.join(FILE_NAME).is_file() => Ok(folder.to_owned()),
+        Some(folder) => Err(ConfigError::NotAWorkspace(folder.to_owned())),
+        None => here
+            .ancestors()
+            .find(|folder| folder.join(FILE_NAME).is_file())
+            .map(Path::to_owned)
+            .ok_or_else(|| ConfigError::NoWorkspace(here.to_owned())),
+    }
+}
+
+/// Reads the settings of a workspace.
+///
+/// # Errors
+/// When the file cannot be read, has an unknown key or a value that cannot be, or no brand is set.
+pub fn load(
+    root: PathBuf,
+    flags: &Flags,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let path = root.join(FILE_NAME);
+    let file = parse(&read_text(&path, "a settings file")?)?;
+    let GuardrailsFile {} = file.guardrails;
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let text = |value: Option<Text>| value.map(|text| text.0);
+
+    let brand_id = flags
+        .brand_id
+        .clone()
+        .or_else(|| set("COUPONCTL_BRAND_ID"))
+        .or_else(|| text(file.brand_id))
+        .ok_or_else(|| value_error(
+            "brand_id",
+            format!("it is not set; write `brand_id: \"120344\"` (your brand's id, in quotes) into {FILE_NAME}, or set COUPONCTL_BRAND_ID"),
+        ))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if brand_id.is_empty() || brand_id.len() > 32 || !brand_id.chars().all(plain) {
+        let message =
+            format!("`{}` is not a brand id: 1 to 32 letters and digits", brand_id.escape_debug());
+        return Err(value_error("brand_id", message));
+    }
+    let base_url = flags
+        .base_url
+        .clone()
+        .or_else(|| set("COUPONCTL_BASE_URL"))
+        .or_else(|| text(file.api.base_url));
+    let fallback_url = flags
+        .fallback_url
+        .clone()
+        .or_else(|| variable("COUPONCTL_FALLBACK_URL"))
+        .or_else(|| text(file.api.fallback_url))
+        // Another base has no fallback unless one is named: requests must not stray to the real API.
+        .or_else(|| base_url.is_none().then(|| FALLBACK_URL.to_owned()))
+        .filter(|url| !url.is_empty());
+    let api = Api {
+        base_url: base_url.unwrap_or_else(|| BASE_URL.to_owned()),
+        fallback_url,
+        requests_per_second: within(
+            "api.requests_per_second",
+            file.api.requests_per_second,
+            20,
+            1000,
+        )?,
+        timeout: seconds("api.timeout_seconds", file.api.timeout_seconds, 10, 300)?,
+        max_attempts: within("api.max_attempts", file.api.max_attempts, 6, 100)?,
+        retry: seconds("api.retry_seconds", file.api.retry_seconds, 60, 3600)?,
+    };
+    let key =
+        |inline: Option<(&'static str, String)>, named: Option<String>, file: Option<Text>| {
+            inline
+                .map(|(name, value)| KeySource::Variable(name, Zeroizing::new(value)))
+                .or_else(|| named.map(|path| KeySource::File(path.into())))
+                .or_else(|| file.map(|path| KeySource::File(root.join(path.0))))
+        };
+    let inline = |name: &'static str| set(name).map(|value| (name, value));
+    let credentials = CredentialSources {
+        certificate_serial_no: set("COUPONCTL_CERTIFICATE_SERIAL_NO")
+            .or_else(|| text(file.credentials.certificate_serial_no)),
+        private_key: key(
+            inline("COUPONCTL_PRIVATE_KEY"),
+            set("COUPONCTL_PRIVATE_KEY_FILE"),
+            file.credentials.private_key_file,
+        ),
+        wechatpay_public_key_id: set("COUPONCTL_WECHATPAY_PUBLIC_KEY_ID")
+            .or_else(|| text(file.credentials.wechatpay_public_key_id)),
+        wechatpay_public_key: key(
+            inline("COUPONCTL_WECHATPAY_PUBLIC_KEY"),
+            set("COUPONCTL_WECHATPAY_PUBLIC_KEY_FILE"),
+            file.credentials.wechatpay_public_key_file,
+        ),
+    };
+    let stocks = match file.stocks {
+        Some(patterns) => patterns.into_iter().map(|pattern| pattern.0).collect(),
+        None => STOCKS.map(str::to_owned).to_vec(),
+    };
+    Ok(Config { root, brand_id, stocks, api, credentials })
+}
+
+fn value_error(name: &str, message: String) -> ConfigError {
+    ConfigError::Value { name: name.to_owned(), message }
+}
+
+fn within(name: &str, value: Option<u32>, default: u32, most: u32) -> Result<u32, ConfigError> {
+    let value = value.unwrap_or(default);
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(value_error(name, format!("{value} is not in 1 to {most}; the default is {default}")))
+    }
+}
+
+fn seconds(
+    name: &str,
+    value: Option<u32>,
+    default: u32,
+    most: u32,
+) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_secs(within(name, value, default, most)?.into()))
+}
+
+fn parse(text: &str) -> Result<File, ConfigError> {
+    let blank = |line: &str| matches!(line.trim_start().chars().next(), None | Some('#'));
+    if text.lines().all(blank) {
+        return Ok(File::default());
+    }
+    serde_yaml::from_str(text).map_err(|error| {
+        let place = match error.location() {
+            Some(at) => format!("{FILE_NAME}:{}:{}", at.line(), at.column()),
+            None => FILE_NAME.to_owned(),
+        };
+        let full = error.to_string();
+        let message = full.split(" at line ").next().unwrap_or(&full);
+        let advice = if message.contains("expected a string") {
+            "; put the value in quotes"
+        } else if message.contains("guardrails: unknown field") {
+            "; this version has no guardrails yet, and none is passed over in silence"
+        } else {
+            ""
+        };
+        ConfigError::Settings { place, message: format!("{message}{advice}") }
+    })
+}
+
+fn read_text(path: &Path, what: &'static str) -> Result<String, ConfigError> {
+    use std::io::Read as _;
+    let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), what });
+    }
+    Ok(text)
+}
+
+impl KeySource {
+    fn place(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Variable(name, _) => (*name).to_owned(),
+        }
+    }
+
+    fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
+        match self {
+            Self::File(path) => read_text(path, "a key file").map(Zeroizing::new),
+            // A pipeline's secret store may have turned line feeds into the two characters `\n`.
+            Self::Variable(_, text) => Ok(Zeroizing::new(text.replace("\\n", "\n"))),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the credentials, and says in `warn` what is not wrong but unsafe about them.
+    ///
+    /// # Errors
+    /// When any is missing (all that are, at once) or cannot be used.
+    pub fn credentials(&self, warn: &mut dyn FnMut(String)) -> Result<Credentials, ConfigError> {
+        let sources = &self.credentials;
+        let (Some(serial), Some(private), Some(key_id), Some(public)) = (
+            &sources.certificate_serial_no,
+            &sources.private_key,
+            &sources.wechatpay_public_key_id,
+            &sources.wechatpay_public_key,
+        ) else {
+            return Err(ConfigError::MissingCredentials(sources.missing()));
+        };
+        let serial = serial.trim().to_ascii_uppercase();
+        if serial.is_empty() || !serial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(value_error(
+                "credentials.certificate_serial_no",
+                "a serial number is hex digits without colons; see it with `openssl x509 -in apiclient_cert.pem -noout -serial`".to_owned(),
+            ));
+        }
+        let key_id = key_id.trim().to_owned();
+        if key_id.is_empty() || !key_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(value_error(
+                "credentials.wechatpay_public_key_id",
+                "a public key id looks like PUB_KEY_ID_0000000000000024101100397200000006"
+                    .to_owned(),
+            ));
+        }
+        if let Some(warning) = private.readable_by_others() {
+            warn(warning);
+        }
+        let key_error = |place: &KeySource, error| ConfigError::Key { place: place.place(), error };
+        Ok(Credentials {
+            brand_id: self.brand_id.clone(),
+            certificate_serial_no: serial,
+            private_key: PrivateKey::from_pem(&private.read()?)
+                .map_err(|error| key_error(private, error))?,
+            wechatpay_public_key_id: key_id,
+            wechatpay_public_key: PublicKey::from_pem(&public.read()?)
+                .map_err(|error| key_error(public, error))?,
+        })
+    }
+}
+
+impl CredentialSources {
+    fn missing(&self) -> Vec<String> {
+        let line = |missing: bool, key: &str, what: &str, variable: &str| {
+            missing.then(|| {
+                format!("  credentials.{key} ({what}): set it in {FILE_NAME}, or set {variable}")
+            })
+        };
+        [
+            line(
+                self.certificate_serial_no.is_none(),
+                "certificate_serial_no",
+                "serial number of the brand API certificate",
+                "COUPONCTL_CERTIFICATE_SERIAL_NO",
+            ),
+            line(
+                self.private_key.is_none(),
+                "private_key_file",
+                "the brand API private key, apiclient_key.pem",
+                "COUPONCTL_PRIVATE_KEY_FILE or COUPONCTL_PRIVATE_KEY",
+            ),
+            line(
+                self.wechatpay_public_key_id.is_none(),
+                "wechatpay_public_key_id",
+                "id of WeChat Pay's public key, PUB_KEY_ID_…",
+                "COUPONCTL_WECHATPAY_PUBLIC_KEY_ID",
+            ),
+            line(
+                self.wechatpay_public_key.is_none(),
+                "wechatpay_public_key_file",
+                "WeChat Pay's public key, pub_key.pem",
+                "COUPONCTL_WECHATPAY_PUBLIC_KEY_FILE or COUPONCTL_WECHATPAY_PUBLIC_KEY",
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl KeySource {
+    #[cfg(unix)]
+    fn readable_by_others(&self) -> Option<String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Self::File(path) = self else { return None };
+        let mode = path.metadata().ok()?.permissions().mode();
+        (mode & 0o077 != 0).then(|| {
+            format!(
+                "{}: others on this machine can read the private key (mode {:o}); run `chmod 600 {}`",
+                path.display(), mode & 0o777, path.display()
+            )
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn readable_by_others(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,300 @@
+//! Reads `couponctl.lock`, and refuses whatever is not whole: a lock that is misread is money lost.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Entry, Lock, VERSION};
+use crate::identity::StockName;
+
+/// Why a lock was refused. The caller names the file.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// Not text.
+    #[error(
+        "byte {0} is not UTF-8: this is not a lock that couponctl wrote; restore it with `git checkout`"
+    )]
+    NotUtf8(usize),
+    /// Nothing in it.
+    #[error(
+        "it is empty; restore it with `git checkout`, or delete it if nothing was ever applied"
+    )]
+    Empty,
+    /// Left by a merge.
+    #[error(
+        "line {0} is a git conflict marker; resolve the conflict by keeping the lines of both sides \
+         (one line a stock), or run the merge again with couponctl's merge driver"
+    )]
+    Conflict(usize),
+    /// JSON that ends too early.
+    #[error("it is cut off at line {0}; restore it with `git checkout`")]
+    CutOff(usize),
+    /// Not the JSON of a lock.
+    #[error("line {line}, column {column}: {message}; restore it with `git checkout`")]
+    Broken {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// Written by a later couponctl.
+    #[error(
+        "it has version {0}, and this couponctl knows version {VERSION}; use a newer couponctl"
+    )]
+    Newer(u64),
+    /// For another brand.
+    #[error(
+        "it belongs to brand {locked}, but the settings say brand {configured}; \
+         use the lock of brand {configured}, or mend `brand_id` in couponctl.yaml"
+    )]
+    OtherBrand {
+        /// The brand in the lock.
+        locked: String,
+        /// The brand in the settings.
+        configured: String,
+    },
+}
+
+/// Reads the lock of a brand. A file that is not there is an empty lock.
+///
+/// # Errors
+/// When the file is there but not a whole lock of this brand.
+pub fn read(path: &Path, brand_id: &str) -> Result<Lock, LockError> {
+    match read_bytes(path)? {
+        Some(bytes) => parse_for(&bytes, brand_id),
+        None => Ok(Lock::empty(brand_id)),
+    }
+}
+
+/// The bytes of a lock; `None` when there is no file.
+///
+/// # Errors
+/// When the file is there but cannot be read.
+pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LockError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LockError::Unreadable(error)),
+    }
+}
+
+/// Parses a lock and holds it against the brand of the settings.
+///
+/// # Errors
+/// When the bytes are not a whole lock of this brand.
+pub fn parse_for(bytes: &[u8], brand_id: &str) -> Result<Lock, LockError> {
+    let lock = parse(bytes)?;
+    if lock.brand_id != brand_id {
+        let configured = brand_id.to_owned();
+        return Err(LockError::OtherBrand { locked: lock.brand_id, configured });
+    }
+    Ok(lock)
+}
+
+/// Parses a lock.
+///
+/// # Errors
+/// When the bytes are not a whole lock of this version.
+pub fn parse(bytes: &[u8]) -> Result<Lock, LockError> {
+    let text = std::str::from_utf8(bytes).map_err(|e| LockError::NotUtf8(e.valid_up_to()))?;
+    if text.trim().is_empty() {
+        return Err(LockError::Empty);
+    }
+    let mut newer = None;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let result = LockSeed { newer: &mut newer }
+        .deserialize(&mut reader)
+        .and_then(|lock| reader.end().map(|()| lock));
+    match (result, newer) {
+        (_, Some(version)) => Err(LockError::Newer(version)),
+        (Ok(lock), None) => Ok(lock),
+        (Err(error), None) => Err(explain(text, &error)),
+    }
+}
+
+fn explain(text: &str, error: &serde_json::Error) -> LockError {
+    let marker = |line: &str| {
+        ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| line.starts_with(mark))
+    };
+    if let Some(index) = text.lines().position(marker) {
+        return LockError::Conflict(index + 1);
+    }
+    if error.is_eof() {
+        return LockError::CutOff(error.line());
+    }
+    let full = error.to_string();
+    let message = full.split(" at line ").next().unwrap_or(&full).to_owned();
+    LockError::Broken { line: error.line(), column: error.column(), message }
+}
+
+struct LockSeed<'a> {
+    newer: &'a mut Option<u64>,
+}
+
+impl<'de> DeserializeSeed<'de> for LockSeed<'_> {
+    type Value = Lock;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Lock, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LockSeed<'_> {
+    type Value = Lock;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a lock: an object with `version`, `brand_id` and `stocks`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lock, A::Error> {
+        let (mut version, mut brand_id, mut stocks) = (None, None, None);
+        let mut unknown = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "version" => {
+                    let number: u64 = once(&mut version, "version", map.next_value()?)?;
+                    if number > VERSION {
+                        *self.newer = Some(number);
+                        return Err(A::Error::custom("newer version"));
+                    }
+                }
+                "brand_id" => {
+                    once(&mut brand_id, "brand_id", map.next_value::<String>()?)?;
+                }
+                "stocks" => {
+                    once(&mut stocks, "stocks", map.next_value::<Stocks>()?)?;
+                }
+                _ => {
+                    unknown.insert(key, map.next_value::<Value>()?);
+                }
+            }
+        }
+        match version {
+            None => return Err(A::Error::missing_field("version")),
+            Some(0) => return Err(A::Error::custom("version 0 was never used")),
+            Some(_) => {}
+        }
+        Ok(Lock {
+            brand_id: brand_id.ok_or_else(|| A::Error::missing_field("brand_id"))?,
+            stocks: stocks.ok_or_else(|| A::Error::missing_field("stocks"))?.0,
+            unknown,
+        })
+    }
+}
+
+/// Fills a slot, and refuses to fill it twice.
+fn once<T: Clone, E: serde::de::Error>(
+    slot: &mut Option<T>,
+    name: &'static str,
+    value: T,
+) -> Result<T, E> {
+    if slot.replace(value.clone()).is_some() {
+        return Err(E::duplicate_field(name));
+    }
+    Ok(value)
+}
+
+#[derive(Clone)]
+struct Stocks(BTreeMap<StockName, Entry>);
+
+impl<'de> Deserialize<'de> for Stocks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StocksVisitor;
+        impl<'de> Visitor<'de> for StocksVisitor {
+            type Value = Stocks;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of stocks by name")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stocks, A::Error> {
+                let mut stocks = BTreeMap::new();
+                while let Some((name, entry)) = map.next_entry::<StockName, Entry>()? {
+                    if stocks.contains_key(&name) {
+                        return Err(A::Error::custom(format!("stock `{name}` stands there twice")));
+                    }
+                    stocks.insert(name, entry);
+                }
+                Ok(Stocks(stocks))
+            }
+        }
+        deserializer.deserialize_map(StocksVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `stock_id`, `out_request_no`, `stock` and more")
+    }
+
+    // Written out, since `#[serde(flatten)]` would parse `stock` deeply and lose its exact text.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let mut product_coupon_id = None;
+        let mut stock_id = None;
+        let mut out_request_no = None;
+        let mut generation = None;
+        let mut content_sha256 = None;
+        let mut created_at = None;
+        let mut requested_as = None;
+        let mut superseded = None;
+        let mut stock = None;
+        let mut unknown = BTreeMap::new();
+        macro_rules! fill {
+            ($slot:ident) => {
+                if $slot.replace(map.next_value()?).is_some() {
+                    return Err(A::Error::duplicate_field(stringify!($slot)));
+                }
+            };
+        }
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "product_coupon_id" => fill!(product_coupon_id),
+                "stock_id" => fill!(stock_id),
+                "out_request_no" => fill!(out_request_no),
+                "generation" => fill!(generation),
+                "content_sha256" => fill!(content_sha256),
+                "created_at" => fill!(created_at),
+                "requested_as" => fill!(requested_as),
+                "superseded" => fill!(superseded),
+                "stock" => fill!(stock),
+                _ => {
+                    unknown.insert(key, map.next_value()?);
+                }
+            }
+        }
+        macro_rules! take {
+            ($slot:ident) => {
+                $slot.ok_or_else(|| A::Error::missing_field(stringify!($slot)))?
+            };
+        }
+        Ok(Entry {
+            product_coupon_id: take!(product_coupon_id),
+            stock_id: take!(stock_id),
+            out_request_no: take!(out_request_no),
+            generation: take!(generation),
+            content_sha256: take!(content_sha256),
+            created_at: take!(created_at),
+            requested_as: requested_as.unwrap_or_default(),
+            superseded: superseded.unwrap_or_default(),
+            stock: take!(stock),
+            unknown,
+        })
+    }
+}

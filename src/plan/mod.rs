@@ -1,0 +1,279 @@
+//! Desired stocks against the lock: what would have to be done. Pure: no files, no clock, no network,
+//! no printing.
+
+pub mod commitment;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::desired::DesiredStock;
+use crate::identity::{ContentSha256, OutRequestNo, StockName};
+use crate::lockfile::journal::Intent;
+use crate::lockfile::{Entry, Lock};
+use crate::wechatpay::stock::Stock;
+use commitment::Commitment;
+
+/// What is to be done about a stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Not in the lock: add a stock.
+    Create,
+    /// Only fields that the API can change differ. Later work: until then it is a replace.
+    Update,
+    /// Add a stock in the place of the one in use, which goes on handing out coupons.
+    Replace,
+    /// The same stock under another name: only the lock changes.
+    Rename,
+    /// In the lock, but in no file: reported and kept.
+    Orphan,
+}
+
+/// One stock about which something is to be done, or at least said.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What is to be done.
+    pub action: Action,
+    /// The name, the new one for a rename.
+    pub name: StockName,
+    /// The old name of a rename.
+    pub renamed_from: Option<StockName>,
+    /// The file that asks for it; an orphan has none.
+    pub file: Option<String>,
+    /// The product coupon.
+    pub product_coupon_id: String,
+    /// The generation.
+    pub generation: i64,
+    /// The stock in use, where there is one.
+    pub stock_id: Option<String>,
+    /// The request number: of the request to come, or of the stock that stays.
+    pub out_request_no: OutRequestNo,
+    /// Hash of the content to come, or of the stock that stays.
+    pub content_sha256: ContentSha256,
+    /// What the lock holds.
+    pub before: Option<Before>,
+    /// The content in the file.
+    pub after: Option<Stock>,
+    /// The stock that this very request made before, so that asking again gives it back.
+    pub gives_back: Option<String>,
+}
+
+/// The side of a change that the lock holds.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// The product coupon.
+    pub product_coupon_id: String,
+    /// The generation.
+    pub generation: i64,
+    /// The content, as JSON text.
+    pub stock: Box<RawValue>,
+}
+
+impl From<&Entry> for Before {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            product_coupon_id: entry.product_coupon_id.clone(),
+            generation: entry.generation,
+            stock: entry.stock.clone(),
+        }
+    }
+}
+
+/// How many stocks there are of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Summary {
+    pub create: usize,
+    pub update: usize,
+    pub replace: usize,
+    pub rename: usize,
+    pub orphan: usize,
+    pub unchanged: usize,
+}
+
+/// What would have to be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The brand.
+    pub brand_id: String,
+    /// Changes in order of name.
+    pub changes: Vec<Change>,
+    /// Stocks that are as the files ask.
+    pub unchanged: usize,
+    /// What the stocks to be made commit the brand to.
+    pub commitment: Commitment,
+    /// Requests of an interrupted apply of which it is not known what came.
+    pub open: Vec<Intent>,
+    /// Requests that must not be sent, with the reason.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A request that would give back a stock that already stands for another name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "stock `{name}` ({file}) asks for the very request {out_request_no} that made stock \
+     {stock_id}, which now stands for `{holder}`; one stock cannot stand for two names: raise \
+     `generation` of `{name}` to make a new one"
+)]
+pub struct Conflict {
+    /// The name that asks.
+    pub name: StockName,
+    /// Its file.
+    pub file: String,
+    /// The request number.
+    pub out_request_no: OutRequestNo,
+    /// The stock that the request made.
+    pub stock_id: String,
+    /// The name that holds it.
+    pub holder: StockName,
+}
+
+/// Which request made which stock, and who holds it.
+type Requests<'a> = HashMap<&'a OutRequestNo, (&'a str, &'a StockName)>;
+
+/// Holds desired stocks against the lock.
+#[must_use]
+pub fn plan(desired: &[DesiredStock], lock: &Lock, open: Vec<Intent>) -> Plan {
+    let mut planner = Planner { lock, requests: None, changes: Vec::new(), conflicts: Vec::new() };
+    let mut unchanged = 0;
+    let mut new = Vec::new();
+    for stock in desired {
+        match lock.stocks.get(&stock.name) {
+            Some(entry) if same(stock, entry) => unchanged += 1,
+            Some(entry) => planner.make(stock, Some(entry)),
+            None => new.push(stock),
+        }
+    }
+    let names: BTreeSet<_> = desired.iter().map(|stock| &stock.name).collect();
+    let mut gone: BTreeMap<&StockName, &Entry> =
+        lock.stocks.iter().filter(|(name, _)| !names.contains(name)).collect();
+    // By content, each list in order of name, so that the pairing does not depend on chance.
+    let mut movable: HashMap<(&ContentSha256, i64), Vec<&StockName>> = HashMap::new();
+    for (name, entry) in gone.iter().rev() {
+        movable.entry((&entry.content_sha256, entry.generation)).or_default().push(name);
+    }
+    for stock in new {
+        let from = movable.get_mut(&(&stock.content_sha256, stock.generation)).and_then(Vec::pop);
+        match from.and_then(|from| gone.remove(from).map(|entry| (from, entry))) {
+            Some((from, entry)) => planner.changes.push(rename(stock, from, entry)),
+            None => planner.make(stock, None),
+        }
+    }
+    planner.changes.extend(gone.into_iter().map(|(name, entry)| orphan(name, entry)));
+    let Planner { mut changes, conflicts, .. } = planner;
+    changes.sort_by(|a, b| a.name.cmp(&b.name));
+    let commitment = Commitment::of(&changes);
+    Plan { brand_id: lock.brand_id.clone(), changes, unchanged, commitment, open, conflicts }
+}
+
+fn same(stock: &DesiredStock, entry: &Entry) -> bool {
+    stock.content_sha256 == entry.content_sha256 && stock.generation == entry.generation
+}
+
+fn rename(stock: &DesiredStock, from: &StockName, entry: &Entry) -> Change {
+    Change {
+        action: Action::Rename,
+        name: stock.name.clone(),
+        renamed_from: Some(from.clone()),
+        file: Some(stock.file.clone()),
+        after: Some(stock.stock.clone()),
+        ..orphan(from, entry)
+    }
+}
+
+fn orphan(name: &StockName, entry: &Entry) -> Change {
+    Change {
+        action: Action::Orphan,
+        name: name.clone(),
+        renamed_from: None,
+        file: None,
+        product_coupon_id: entry.product_coupon_id.clone(),
+        generation: entry.generation,
+        stock_id: Some(entry.stock_id.clone()),
+        out_request_no: entry.out_request_no.clone(),
+        content_sha256: entry.content_sha256.clone(),
+        before: Some(entry.into()),
+        after: None,
+        gives_back: None,
+    }
+}
+
+struct Planner<'a> {
+    lock: &'a Lock,
+    requests: Option<Requests<'a>>,
+    changes: Vec<Change>,
+    conflicts: Vec<Conflict>,
+}
+
+impl<'a> Planner<'a> {
+    /// Plans a request: a create, or a replace of the entry in use.
+    fn make(&mut self, stock: &DesiredStock, entry: Option<&Entry>) {
+        let number = OutRequestNo::derive(
+            &self.lock.brand_id,
+            stock.name.as_str(),
+            stock.generation,
+            &stock.content_sha256,
+        );
+        let lock = self.lock;
+        let known = self.requests.get_or_insert_with(|| requests(lock)).get(&number).copied();
+        if let Some((stock_id, holder)) = known.filter(|(_, holder)| **holder != stock.name) {
+            self.conflicts.push(Conflict {
+                name: stock.name.clone(),
+                file: stock.file.clone(),
+                out_request_no: number.clone(),
+                stock_id: stock_id.to_owned(),
+                holder: holder.clone(),
+            });
+        }
+        self.changes.push(Change {
+            action: if entry.is_some() { Action::Replace } else { Action::Create },
+            name: stock.name.clone(),
+            renamed_from: None,
+            file: Some(stock.file.clone()),
+            product_coupon_id: stock.product_coupon_id.clone(),
+            generation: stock.generation,
+            stock_id: entry.map(|entry| entry.stock_id.clone()),
+            out_request_no: number,
+            content_sha256: stock.content_sha256.clone(),
+            before: entry.map(Before::from),
+            after: Some(stock.stock.clone()),
+            gives_back: known.map(|(stock_id, _)| stock_id.to_owned()),
+        });
+    }
+}
+
+fn requests(lock: &Lock) -> Requests<'_> {
+    let mut requests = HashMap::new();
+    for (name, entry) in &lock.stocks {
+        for old in &entry.superseded {
+            requests.insert(&old.out_request_no, (old.stock_id.as_str(), name));
+        }
+        requests.insert(&entry.out_request_no, (entry.stock_id.as_str(), name));
+    }
+    requests
+}
+
+impl Plan {
+    /// How many stocks there are of each kind.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { unchanged: self.unchanged, ..Summary::default() };
+        for change in &self.changes {
+            *match change.action {
+                Action::Create => &mut summary.create,
+                Action::Update => &mut summary.update,
+                Action::Replace => &mut summary.replace,
+                Action::Rename => &mut summary.rename,
+                Action::Orphan => &mut summary.orphan,
+            } += 1;
+        }
+        summary
+    }
+
+    /// The changes that apply would carry out: everything but orphans.
+    pub fn to_do(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action != Action::Orphan)
+    }
+}
