@@ -9,6 +9,7 @@ pub mod lockfile;
 pub mod plain;
 pub mod plan;
 pub mod render;
+pub mod sandbox;
 pub mod validate;
 pub mod wechatpay;
 
