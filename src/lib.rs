@@ -2,6 +2,7 @@
 //! library holds the rooms it is made of, from the files to the API and back.
 
 pub mod apply;
+pub mod cli;
 pub mod config;
 pub mod desired;
 pub mod identity;

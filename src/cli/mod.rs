@@ -5,6 +5,7 @@ mod adopt;
 mod apply;
 mod explain;
 mod init;
+mod network;
 mod plan;
 mod progress;
 mod sandbox;

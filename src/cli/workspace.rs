@@ -10,6 +10,7 @@ use super::terminal::Terminal;
 use crate::config::{self, Config, Flags};
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredStock};
+use crate::identity::StockName;
 use crate::lockfile::{self, Lock};
 use crate::render::problems;
 use crate::validate;
@@ -66,17 +67,22 @@ fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
 }
 
 impl Workspace {
-    /// Refuses more stocks of one product coupon than the API allows, counting the lock's.
+    /// Refuses more live stocks of one product coupon than the API allows, counting the lock's.
     ///
     /// # Errors
     /// When there are too many.
     pub fn check_against(&self, terminal: &Terminal, lock: &Lock) -> Result<()> {
+        let now = Timestamp::now();
         let locked = lock.stocks.iter().map(|(name, e)| (name, e.product_coupon_id.as_str()));
-        let found = validate::workspace::too_many_stocks(&self.config.root, &self.stocks, locked);
+        let is_over = |name: &StockName| {
+            let stock = lock.stocks.get(name).and_then(|entry| entry.parse_stock().ok());
+            stock.is_some_and(|stock| validate::period::is_over(&stock, now))
+        };
+        let found = validate::workspace::too_many_stocks(&self.stocks, locked, is_over);
         if found.is_empty() {
             return Ok(());
         }
-        say_problems(terminal, &found);
+        say_problems(terminal, &desired::point_at(&self.config.root, &self.stocks, &found));
         bail!("too many stocks of one product coupon; nothing was planned");
     }
 
@@ -90,7 +96,11 @@ impl Workspace {
 /// The lock of a workspace, or that of its sandbox.
 #[must_use]
 pub fn lock_path(root: &Path, sandbox: bool) -> PathBuf {
-    if sandbox { sandbox_home(root).join(lockfile::FILE_NAME) } else { root.join(lockfile::FILE_NAME) }
+    if sandbox {
+        sandbox_home(root).join(lockfile::FILE_NAME)
+    } else {
+        root.join(lockfile::FILE_NAME)
+    }
 }
 
 /// Where the embedded sandbox keeps its state, its keys and its lock.

@@ -1,12 +1,25 @@
 //! From stock files to desired stocks, or to problems that point into the source.
 
 pub mod diagnostic;
+pub mod files;
+mod read;
+pub mod schema;
+mod structure;
+mod tree;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ContentSha256, StockName};
+use crate::validate::workspace::{self, Clash};
 use crate::wechatpay::stock::{Stock, Text};
+use diagnostic::{Diagnostic, Label};
+use files::FilesError;
 
 /// One YAML document of a stock file, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +46,9 @@ pub struct DesiredStock {
     /// Unique in the workspace.
     pub name: StockName,
     /// The file it stands in, relative to the workspace, with `/` between folders.
-    pub file: String,
+    pub file: Arc<str>,
+    /// Which of the file's documents it is, from 0; empty ones are not counted.
+    pub document: usize,
     /// The product coupon that it belongs to.
     pub product_coupon_id: String,
     /// Raised to make the same content once more.
@@ -42,4 +57,90 @@ pub struct DesiredStock {
     pub stock: Stock,
     /// Hash of product coupon and stock.
     pub content_sha256: ContentSha256,
+}
+
+/// What the stock files of a workspace say.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Stocks in order of name. Of a file with errors, only the documents without.
+    pub stocks: Vec<DesiredStock>,
+    /// Problems in order of file and place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Files read.
+    pub files: usize,
+}
+
+/// Files that one more thread is worth starting for.
+const FILES_A_THREAD: usize = 64;
+
+/// Reads and checks all stock files that match the patterns.
+///
+/// # Errors
+/// When a pattern cannot be used. Whatever is wrong with a file is among the diagnostics.
+pub fn load(root: &Path, patterns: &[String], now: Timestamp) -> Result<Loaded, FilesError> {
+    let found = files::find(root, patterns)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(found.len() / FILES_A_THREAD + 1);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut results = Vec::new();
+        while let Some(file) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+            results.push(read::file(file, now));
+        }
+        results
+    };
+    let results = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut results = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => results.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    let mut loaded = Loaded { files: found.len(), ..Loaded::default() };
+    for (stocks, diagnostics) in results {
+        loaded.stocks.extend(stocks);
+        loaded.diagnostics.extend(diagnostics);
+    }
+    // In order of name, and of place where a name stands twice, so that threads change nothing.
+    loaded
+        .stocks
+        .sort_by(|a, b| (&a.name, &a.file, a.document).cmp(&(&b.name, &b.file, b.document)));
+    let clashes = workspace::clashes(&loaded.stocks);
+    loaded.diagnostics.extend(point_at(root, &loaded.stocks, &clashes));
+    loaded.diagnostics.sort_by(|a, b| {
+        let place = |d: &Diagnostic| d.span.map(|span| span.start);
+        (&a.source.path, place(a), a.rule).cmp(&(&b.source.path, place(b), b.rule))
+    });
+    Ok(loaded)
+}
+
+/// Finds the places of clashes between documents, by reading their files once more.
+#[must_use]
+pub fn point_at(root: &Path, stocks: &[DesiredStock], clashes: &[Clash]) -> Vec<Diagnostic> {
+    let mut places = read::Places::new(root);
+    clashes
+        .iter()
+        .map(|clash| {
+            let about = clash.rule.about();
+            let (source, span) = places.of(&stocks[clash.here], clash.key);
+            let labels = clash.there.iter().filter_map(|(there, text)| {
+                let (source, span) = places.of(&stocks[*there], clash.key);
+                Some(Label { source, span: span?, text: text.clone() })
+            });
+            Diagnostic {
+                severity: about.severity,
+                rule: about.id,
+                message: clash.message.clone(),
+                labels: labels.collect(),
+                path: clash.key.to_owned(),
+                help: Some(clash.help.clone()),
+                source,
+                span,
+            }
+        })
+        .collect()
 }

@@ -177,7 +177,7 @@ fn rename(stock: &DesiredStock, from: &StockName, entry: &Entry) -> Change {
         action: Action::Rename,
         name: stock.name.clone(),
         renamed_from: Some(from.clone()),
-        file: Some(stock.file.clone()),
+        file: Some(stock.file.to_string()),
         after: Some(stock.stock.clone()),
         ..orphan(from, entry)
     }
@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
         if let Some((stock_id, holder)) = known.filter(|(_, holder)| **holder != stock.name) {
             self.conflicts.push(Conflict {
                 name: stock.name.clone(),
-                file: stock.file.clone(),
+                file: stock.file.to_string(),
                 out_request_no: number.clone(),
                 stock_id: stock_id.to_owned(),
                 holder: holder.clone(),
@@ -231,7 +231,7 @@ impl<'a> Planner<'a> {
             action: if entry.is_some() { Action::Replace } else { Action::Create },
             name: stock.name.clone(),
             renamed_from: None,
-            file: Some(stock.file.clone()),
+            file: Some(stock.file.to_string()),
             product_coupon_id: stock.product_coupon_id.clone(),
             generation: stock.generation,
             stock_id: entry.map(|entry| entry.stock_id.clone()),
@@ -270,6 +270,12 @@ impl Plan {
             } += 1;
         }
         summary
+    }
+
+    /// Whether an apply would do anything: orphans are only reported, but open requests are settled.
+    #[must_use]
+    pub fn changes_anything(&self) -> bool {
+        self.to_do().next().is_some() || !self.open.is_empty()
     }
 
     /// The changes that apply would carry out: everything but orphans.

@@ -1,8 +1,10 @@
 //! Values to text: one file a format. Colours are always written here, and stripped where the output
 //! is no terminal.
 
+pub mod explain;
 pub mod plan_json;
 pub mod plan_text;
+pub mod problems;
 
 use std::fmt::Write as _;
 

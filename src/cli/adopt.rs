@@ -1,0 +1,142 @@
+//! `couponctl adopt`: a stock that exists already becomes the stock of a file.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::network::{Connection, SandboxFlags, runtime, until_done};
+use super::terminal::Terminal;
+use super::{Ended, Global, SettingFlags, Status, workspace};
+use crate::apply::timestamp;
+use crate::identity::{OutRequestNo, canonical_stock};
+use crate::lockfile::Made;
+use crate::lockfile::journal::{Closed, Record};
+use crate::lockfile::session::Session;
+use crate::render::plain;
+use crate::wechatpay::content;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  couponctl adopt spring-100-minus-10 1000000013001")]
+pub struct AdoptArgs {
+    /// The name of a stock file's document
+    name: String,
+    /// The id that WeChat Pay gave the stock
+    stock_id: String,
+    /// Record it though its content differs from the file's
+    #[arg(long)]
+    force: bool,
+    /// How long to wait for an apply on this workspace to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_timeout: u64,
+    #[command(flatten)]
+    sandbox: SandboxFlags,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
+    let AdoptArgs { name, stock_id, force, lock_timeout, sandbox, settings } = args;
+    let workspace = workspace::open(terminal, &settings.with(global))?;
+    let Some(desired) = workspace.stocks.iter().find(|stock| stock.name.as_str() == name) else {
+        let near =
+            crate::validate::rule::nearest(&name, workspace.stocks.iter().map(|s| s.name.as_str()));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!("no file asks for a stock named `{}`{near}", plain(&name));
+    };
+    let config = &workspace.config;
+    let patience = Duration::from_secs(lock_timeout);
+    let now = timestamp(Timestamp::now());
+    let lock_path = workspace.lock_path(sandbox.sandbox);
+    let session = Session::begin(&lock_path, &config.brand_id, patience, &now)?;
+    let work = async {
+        let connection = Connection::open(terminal, config, &sandbox).await?;
+        let client = &connection.client;
+        let call = client.get_stock(&desired.product_coupon_id, &stock_id);
+        let (answer, signal) = until_done(terminal, client, call).await;
+        let entity = match answer {
+            Ok(answer) => answer.value,
+            Err(error) => bail!("{error}; {}", error.advice()),
+        };
+        if let Some(signal) = signal {
+            return Ok(Err(signal));
+        }
+        if *entity.stock_id != *stock_id {
+            bail!("the API answered with stock {}; nothing was recorded", plain(&entity.stock_id));
+        }
+        let differences =
+            content::differences((&desired.product_coupon_id, &desired.stock), &entity);
+        for difference in &differences {
+            terminal.warn(&difference.to_string());
+        }
+        if !entity.state.is_live() {
+            terminal.warn(&format!(
+                "stock {} is {}: it hands out nothing",
+                plain(&stock_id),
+                entity.state
+            ));
+        }
+        if (!differences.is_empty() || !entity.state.is_live()) && !force {
+            bail!(
+                "this is not the stock that the file asks for; give `--force` to record it all the same. Nothing was recorded"
+            );
+        }
+        let out_request_no = OutRequestNo::derive(
+            &config.brand_id,
+            desired.name.as_str(),
+            desired.generation,
+            &desired.content_sha256,
+        );
+        // The request that was open for this name and content is answered by a person now.
+        for intent in session.open.iter().filter(|intent| intent.name == desired.name) {
+            let number = intent.out_request_no.clone();
+            let reason = format!("stock {} was adopted", plain(&stock_id));
+            let closed = Record::Closed(Closed { out_request_no: number, reason });
+            session.appender().append(&closed).await.context("the journal cannot be written")?;
+        }
+        Ok(Ok(Made {
+            name: desired.name.clone(),
+            product_coupon_id: desired.product_coupon_id.clone(),
+            stock_id: stock_id.clone(),
+            out_request_no,
+            generation: desired.generation,
+            content_sha256: desired.content_sha256.clone(),
+            created_at: timestamp(Timestamp::now()),
+            stock: RawValue::from_string(canonical_stock(&desired.stock))?,
+        }))
+    };
+    let result = runtime()?.block_on(work);
+    let mut taken = None;
+    let mut adopted = false;
+    let status = match result {
+        Ok(Ok(made)) => {
+            session.finish(|lock| {
+                let mut holders = lock.holders();
+                match lock.record(made, &mut holders) {
+                    Ok(()) => adopted = true,
+                    Err(error) => taken = Some(error),
+                }
+            })?;
+            Status::Done
+        }
+        Ok(Err(signal)) => {
+            session.finish(|_| {})?;
+            Status::Signalled(signal.0)
+        }
+        Err(error) => {
+            session.finish(|_| {})?;
+            return Err(error);
+        }
+    };
+    if let Some(error) = taken {
+        bail!("{error}; one stock cannot stand for two names");
+    }
+    if adopted {
+        terminal.result(&format!("{name}: stock {} adopted.\n", plain(&stock_id)))?;
+    }
+    Ok(status)
+}

@@ -1,0 +1,291 @@
+//! `couponctl apply`: settle what an interrupted run left open, plan, show, ask, carry out, record.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::network::{Connection, SandboxFlags, Signal, runtime, until_done};
+use super::progress::{Format, Progress, Totals, summary};
+use super::terminal::Terminal;
+use super::workspace::Workspace;
+use super::{Ended, Global, SettingFlags, Status, workspace};
+use crate::apply::outcome::{Event, Outcome};
+use crate::apply::settle::{self, Settled};
+use crate::apply::{Engine, asked_for, timestamp};
+use crate::lockfile::journal::Intent;
+use crate::lockfile::session::Session;
+use crate::lockfile::{Learned, Lock};
+use crate::plan::{self, Action, Plan};
+use crate::render::{CARE, count, paint, plan_text};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  couponctl apply                    plan, show, ask, create
+  couponctl apply --auto-approve     in a pipeline: no question
+  couponctl apply --sandbox          try it on this machine, without credentials
+  couponctl apply --sandbox --auto-approve --fault drop-after=0.3 --seed 7
+                                     and with a bad network
+
+An apply that is interrupted, even by `kill -9`, loses nothing and makes nothing twice: run it again.")]
+pub struct ApplyArgs {
+    /// Carry the plan out without asking
+    #[arg(long)]
+    auto_approve: bool,
+    /// Allow new stocks in place of old ones, which go on handing out coupons
+    #[arg(long)]
+    allow_replace: bool,
+    /// How long to wait for another apply on this workspace to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_timeout: u64,
+    /// How to report
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    sandbox: SandboxFlags,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
+    let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
+    let workspace = workspace::open(terminal, &settings.with(global))?;
+    let lock_path = workspace.lock_path(sandbox.sandbox);
+    if sandbox.sandbox {
+        let home = workspace::sandbox_home(&workspace.config.root);
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("{} cannot be made", home.display()))?;
+    }
+    let patience = Duration::from_secs(lock_timeout);
+    let now = timestamp(Timestamp::now());
+    let session = Session::begin(&lock_path, &workspace.config.brand_id, patience, &now)?;
+    if session.folded > 0 {
+        let number = count(session.folded, "result");
+        terminal.say(&format!("Recorded {number} of an interrupted apply."));
+    }
+    let mut run = Run {
+        terminal,
+        workspace: &workspace,
+        flags: &sandbox,
+        format,
+        auto_approve,
+        allow_replace,
+        renames: Vec::new(),
+    };
+    let ended = runtime()?.block_on(run.carry_out(&session));
+    let renames = std::mem::take(&mut run.renames);
+    // Whatever happened: what was learned goes into the lock.
+    session.finish(|lock| {
+        for (from, to) in &renames {
+            // Renamed already by whoever changed the lock meanwhile: then there is nothing to do.
+            let _ = lock.rename(from, to);
+        }
+    })?;
+    ended
+}
+
+struct Run<'a> {
+    terminal: &'a Terminal,
+    workspace: &'a Workspace,
+    flags: &'a SandboxFlags,
+    format: Format,
+    auto_approve: bool,
+    allow_replace: bool,
+    renames: Vec<(crate::identity::StockName, crate::identity::StockName)>,
+}
+
+impl Run<'_> {
+    async fn carry_out(&mut self, session: &Session) -> Ended {
+        let mut connection = None;
+        let mut lock = session.lock.clone();
+        let mut open = session.open.clone();
+        if !open.is_empty() {
+            let (stopped, left) = self.settle(session, &mut lock, open, &mut connection).await?;
+            open = left;
+            if let Some(Signal(number)) = stopped {
+                return Ok(Status::Signalled(number));
+            }
+        }
+        self.workspace.check_against(self.terminal, &lock)?;
+        let plan = plan::plan(&self.workspace.stocks, &lock, open.clone());
+        self.show(&plan)?;
+        if plan.to_do().next().is_none() {
+            self.terminal.say("Nothing to do: every stock is as the files ask.");
+            return Ok(Status::Done);
+        }
+        self.approve(&plan)?;
+        let makes = plan.to_do().filter(|change| change.action != Action::Rename).count();
+        let renames = plan
+            .changes
+            .iter()
+            .filter_map(|change| Some((change.renamed_from.clone()?, change.name.clone())));
+        let (outcomes, signal) = if makes == 0 {
+            (Vec::new(), None)
+        } else {
+            let connection = self.connect(&mut connection).await?;
+            self.make(session, &lock, &plan, &open, connection, makes).await
+        };
+        self.renames = renames.collect();
+        for (from, to) in &self.renames {
+            self.terminal.say(&format!("{} {from} → {to}", paint(crate::render::GOOD, "✓")));
+        }
+        let totals = Totals::of(&outcomes, self.renames.len());
+        summary(self.terminal, self.format, &outcomes, &totals)?;
+        let failed = totals.failed + totals.not_started > 0 || outcomes.len() < makes;
+        Ok(match signal {
+            Some(Signal(number)) => Status::Signalled(number),
+            None if failed => Status::Failed,
+            None => Status::Done,
+        })
+    }
+
+    async fn connect<'c>(&self, slot: &'c mut Option<Connection>) -> Result<&'c Connection> {
+        let connection = match slot.take() {
+            Some(connection) => connection,
+            None => Connection::open(self.terminal, &self.workspace.config, self.flags).await?,
+        };
+        Ok(slot.insert(connection))
+    }
+
+    /// Settles open requests that nobody asks for any more, and gives back those that are to be sent
+    /// again.
+    async fn settle(
+        &self,
+        session: &Session,
+        lock: &mut Lock,
+        open: Vec<Intent>,
+        connection: &mut Option<Connection>,
+    ) -> Result<(Option<Signal>, Vec<Intent>)> {
+        let plan = plan::plan(&self.workspace.stocks, lock, Vec::new());
+        let asked = asked_for(&plan.changes);
+        let (again, unasked): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|intent| asked.get(&intent.out_request_no) == Some(&intent.name));
+        if unasked.is_empty() {
+            return Ok((None, again));
+        }
+        let number = count(unasked.len(), "request");
+        self.terminal.say(&format!(
+            "Looking for what came of {number} of an interrupted apply that the files do not ask for any more."
+        ));
+        let timeout = self.workspace.config.api.timeout;
+        let wait = settle::still_on_its_way(&unasked, timeout, Timestamp::now());
+        if !wait.is_zero() {
+            self.terminal
+                .say(&format!("One may still be on its way: waiting {} s.", wait.as_secs() + 1));
+        }
+        let client = &self.connect(connection).await?.client;
+        let mut holders = lock.holders();
+        let journal = session.appender();
+        let work = async {
+            tokio::time::sleep(wait).await;
+            settle::settle(unasked, client, &journal, &mut holders).await
+        };
+        let (settled, signal) = until_done(self.terminal, client, work).await;
+        let settled = match (settled, signal) {
+            (Ok(settled), _) => settled,
+            (Err(_), Some(signal)) => return Ok((Some(signal), again)),
+            (Err(error), None) => {
+                bail!(
+                    "what came of an interrupted apply cannot be found out, so nothing was sent: {error}"
+                )
+            }
+        };
+        let mut unclear = 0;
+        for settled in settled {
+            match settled {
+                Settled::Recorded { intent, stock_id } => {
+                    self.terminal.warn(&format!(
+                        "the interrupted apply made stock {stock_id} for `{}`, which no file asks for any more; it is recorded",
+                        intent.name
+                    ));
+                    let made = intent.made(stock_id, timestamp(Timestamp::now()));
+                    lock.fold([Learned { made, wanted: false }]);
+                }
+                Settled::Dropped { intent } => {
+                    self.terminal.say(&format!("{} was not made.", intent.name))
+                }
+                Settled::Unclear { intent, candidates } => {
+                    unclear += 1;
+                    let ids: Vec<_> = candidates.iter().map(|c| c.stock_id.as_str()).collect();
+                    self.terminal.error(&format!(
+                        "the interrupted apply's request for `{}` made one of these stocks, or none: {}; tell which one with `couponctl adopt {} STOCK_ID`",
+                        intent.name, ids.join(", "), intent.name
+                    ));
+                }
+            }
+        }
+        if unclear > 0 {
+            bail!("{} could not be settled, so nothing was sent", count(unclear, "open request"));
+        }
+        Ok((signal, again))
+    }
+
+    fn show(&self, plan: &Plan) -> Result<()> {
+        match self.format {
+            Format::Text => self.terminal.result(&plan_text::render(plan)),
+            Format::Json => {
+                let line = json!({"event": "plan", "summary": plan.summary(), "commitment": plan.commitment});
+                self.terminal.result(&format!("{line}\n"))
+            }
+        }
+    }
+
+    fn approve(&self, plan: &Plan) -> Result<()> {
+        for conflict in &plan.conflicts {
+            self.terminal.error(&conflict.to_string());
+        }
+        if !plan.conflicts.is_empty() {
+            bail!("the plan cannot be carried out; nothing was sent");
+        }
+        let replaced = plan.summary().replace;
+        if replaced > 0 && !self.allow_replace {
+            bail!(
+                "{} would be replaced, and the old one goes on handing out coupons; give `--allow-replace` if that is meant. Nothing was sent",
+                count(replaced, "stock")
+            );
+        }
+        if self.auto_approve {
+            return Ok(());
+        }
+        if !self.terminal.can_ask() {
+            bail!(
+                "there is no terminal to ask on; give `--auto-approve` to carry the plan out without a question. Nothing was sent"
+            );
+        }
+        let question =
+            format!("{} Only `yes` carries it out:", paint(CARE.bold(), "Carry out this plan?"));
+        if self.terminal.asks(&question) { Ok(()) } else { bail!("not approved; nothing was sent") }
+    }
+
+    async fn make(
+        &self,
+        session: &Session,
+        lock: &Lock,
+        plan: &Plan,
+        open: &[Intent],
+        connection: &Connection,
+        makes: usize,
+    ) -> (Vec<Outcome>, Option<Signal>) {
+        let client = connection.client.clone();
+        let pace = self.workspace.config.api.requests_per_second;
+        let engine = Engine::new(client.clone(), session.appender(), lock, open, pace);
+        let mut progress = Progress::new(self.terminal, self.format, makes);
+        let mut observe = |event: &Event| progress.event(event);
+        let work = engine.make(&plan.changes, &mut observe);
+        let (outcomes, signal) = until_done(self.terminal, &client, work).await;
+        progress.end();
+        let settled: HashSet<_> = outcomes.iter().map(Outcome::name).collect();
+        for change in
+            plan.to_do().filter(|c| c.action != Action::Rename && !settled.contains(&c.name))
+        {
+            self.terminal
+                .error(&format!("`{}` was not carried through; run apply again", change.name));
+        }
+        (outcomes, signal)
+    }
+}

@@ -1,0 +1,148 @@
+//! What commands that talk to a server share: the runtime, the client, the embedded sandbox and the
+//! signals that stop a run.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::terminal::Terminal;
+use super::workspace::sandbox_home;
+use crate::config::Config;
+use crate::sandbox::faults::{Fault, Faults};
+use crate::sandbox::{Options, Sandbox};
+use crate::wechatpay::client::{Client, ClientOptions, Credentials};
+use crate::wechatpay::retry::FIRST_DELAY;
+use crate::wechatpay::signing::{PrivateKey, PublicKey};
+
+/// The embedded sandbox, and what goes wrong in it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub struct SandboxFlags {
+    /// Use an embedded sandbox in place of the API, with its own lock under .couponctl/sandbox/
+    #[arg(long)]
+    pub sandbox: bool,
+    /// What goes wrong there and how often, as in `couponctl sandbox --help`
+    #[arg(long, value_name = "KIND=PROBABILITY", requires = "sandbox")]
+    pub fault: Vec<Fault>,
+    /// Seed of the faults
+    #[arg(long, default_value_t = 0, requires = "sandbox")]
+    pub seed: u64,
+}
+
+/// One thread is enough: the work is waiting.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime cannot be started")
+}
+
+/// A client of the API, or of an embedded sandbox that runs as long as it is held.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    _sandbox: Option<Sandbox>,
+}
+
+impl Connection {
+    /// Connects to the API, or starts the sandbox of the workspace. Nothing goes out yet.
+    ///
+    /// # Errors
+    /// When credentials are missing or wrong, or the sandbox cannot be started.
+    pub async fn open(terminal: &Terminal, config: &Config, flags: &SandboxFlags) -> Result<Self> {
+        if !flags.sandbox {
+            let credentials = config.credentials(&mut |warning| terminal.warn(&warning))?;
+            let client = Client::new(credentials, options(config))?;
+            return Ok(Self { client, _sandbox: None });
+        }
+        let mut sandbox = Options::of(&config.brand_id);
+        sandbox.home = Some(sandbox_home(&config.root));
+        sandbox.faults = Faults::new(flags.fault.clone(), flags.seed);
+        let sandbox = Sandbox::start(sandbox).await.context("the sandbox cannot be started")?;
+        let keys = sandbox.keys();
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))
+        };
+        let credentials = Credentials {
+            brand_id: keys.brand_id.clone(),
+            certificate_serial_no: keys.certificate_serial_no.clone(),
+            private_key: PrivateKey::from_pem(&read(&keys.private_key_file)?)?,
+            wechatpay_public_key_id: keys.wechatpay_public_key_id.clone(),
+            wechatpay_public_key: PublicKey::from_pem(&read(&keys.wechatpay_public_key_file)?)?,
+        };
+        let options =
+            ClientOptions { base_url: sandbox.base_url(), fallback_url: None, ..options(config) };
+        Ok(Self { client: Client::new(credentials, options)?, _sandbox: Some(sandbox) })
+    }
+}
+
+fn options(config: &Config) -> ClientOptions {
+    let api = config.api.clone();
+    ClientOptions {
+        base_url: api.base_url,
+        fallback_url: api.fallback_url,
+        requests_per_second: api.requests_per_second,
+        timeout: api.timeout,
+        max_attempts: api.max_attempts,
+        retry: api.retry,
+        first_delay: FIRST_DELAY.min(api.retry / 4).max(Duration::from_millis(10)),
+    }
+}
+
+/// The signal that stopped a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal(pub u8);
+
+const INTERRUPT: Signal = Signal(2);
+const TERMINATE: Signal = Signal(15);
+
+/// Carries a run out. At the first SIGINT or SIGTERM the client lets nothing further go out and the
+/// run comes to its end; a second one ends the program at once.
+pub async fn until_done<T>(
+    terminal: &Terminal,
+    client: &Client,
+    run: impl Future<Output = T>,
+) -> (T, Option<Signal>) {
+    let mut run = std::pin::pin!(run);
+    let signal = tokio::select! {
+        result = &mut run => return (result, None),
+        signal = next_signal() => signal,
+    };
+    client.stop();
+    terminal.complain("Stopping: requests in flight finish or time out, nothing new goes out. Once more to stop at once.");
+    tokio::select! {
+        result = &mut run => (result, Some(signal)),
+        Signal(number) = next_signal() => std::process::exit(128 + i32::from(number)),
+    }
+}
+
+#[cfg(unix)]
+pub async fn next_signal() -> Signal {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals do what they do by default: end the program.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => INTERRUPT,
+        _ = terminate.recv() => TERMINATE,
+    }
+}
+
+#[cfg(not(unix))]
+pub async fn next_signal() -> Signal {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => INTERRUPT,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,110 @@
+//! `couponctl sandbox`: a server on this machine that behaves as the API.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::network::runtime;
+use super::terminal::Terminal;
+use super::{Ended, Global, Status, workspace};
+use crate::config::{FILE_NAME, Flags};
+use crate::sandbox::faults::{Fault, FaultKind, Faults, span};
+use crate::sandbox::{Options, Sandbox};
+
+#[derive(Debug, Args)]
+#[command(after_help = after_help())]
+pub struct SandboxArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// Keep stocks in this file, its keys beside it; otherwise both are gone when it ends
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// The brand that it knows; otherwise that of the workspace, or 120344
+    #[arg(long, value_name = "ID")]
+    brand_id: Option<String>,
+    /// A product coupon that exists (repeatable); otherwise all ids of digits that do not end in 404
+    #[arg(long, value_name = "ID")]
+    product_coupon: Vec<String>,
+    /// Requests in any one second; more are answered with 429
+    #[arg(long, default_value_t = 20)]
+    requests_per_second: usize,
+    /// How long each answer takes, such as 200ms
+    #[arg(long, value_parser = parse_span, default_value = "0ms")]
+    latency: Duration,
+    /// What goes wrong and how often, such as drop-after=0.1 (repeatable)
+    #[arg(long, value_name = "KIND=PROBABILITY")]
+    fault: Vec<Fault>,
+    /// Seed of the faults: the same order of requests meets the same faults
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write what was signed in each request and its signature to N.message and N.signature here
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+fn after_help() -> String {
+    let mut text = "Faults:\n".to_owned();
+    for (_, name, what) in FaultKind::ALL {
+        text.push_str(&format!("  {name:16}{what}\n"));
+    }
+    text.push_str("\nExample:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
+    text
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    span(text).ok_or_else(|| "not a span of time such as 500ms or 3s".to_owned())
+}
+
+pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
+    let flags = Flags { workspace: global.workspace.clone(), ..Flags::default() };
+    let brand_id = match args.brand_id {
+        Some(brand_id) => brand_id,
+        None => match workspace::settings(&flags) {
+            Ok(config) => config.brand_id,
+            // Outside of a workspace any brand will do.
+            Err(_) if global.workspace.is_none() => "120344".to_owned(),
+            Err(error) => {
+                return Err(error.context(format!("{FILE_NAME} names no brand; give --brand-id")));
+            }
+        },
+    };
+    let mut options = Options::of(&brand_id);
+    options.listen = args.listen;
+    options.home = args.state.as_ref().map(|file| match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    });
+    options.state_file = args.state;
+    let coupons: BTreeSet<_> = args.product_coupon.into_iter().collect();
+    options.product_coupons = (!coupons.is_empty()).then_some(coupons);
+    options.requests_per_second = args.requests_per_second;
+    options.latency = args.latency;
+    options.faults = Faults::new(args.fault, args.seed);
+    options.record = args.record;
+    runtime()?.block_on(async {
+        let sandbox = Sandbox::start(options).await?;
+        let mut text = String::new();
+        for (name, value) in sandbox.environment() {
+            text.push_str(&format!("export {name}={}\n", quote(&value)));
+        }
+        terminal.result(&text)?;
+        terminal.say(&format!("The sandbox listens on {}; Ctrl-C ends it.", sandbox.base_url()));
+        let signal = super::network::next_signal().await;
+        drop(sandbox);
+        Ok(Status::Signalled(signal.0))
+    })
+}
+
+/// A value as a shell takes it.
+fn quote(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,292 @@
+//! One file to desired stocks and problems. A file that is plain and right is read once, by the fast
+//! reader; any other by the reader that keeps places, which says what is wrong and where.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::diagnostic::{Diagnostic, Label, Source, Span};
+use super::files::Found;
+use super::tree::{self, Flaw, Node};
+use super::{DesiredStock, StockDocument, structure};
+use crate::identity::{ContentSha256, StockName};
+use crate::validate::rule::Rule;
+use crate::validate::{self, Problem};
+
+/// Largest file.
+const MOST_BYTES: u64 = 4 << 20;
+/// Most documents of a file.
+const MOST_DOCUMENTS: usize = 1000;
+/// Brackets that may be open at once before a file is read by the careful reader alone.
+const MOST_BRACKETS: i32 = 32;
+
+type Result<T> = std::result::Result<T, Box<Diagnostic>>;
+
+/// Reads and checks a file.
+pub fn file(found: &Found, now: Timestamp) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+    let text = match text(found) {
+        Ok(text) => text,
+        Err(diagnostic) => return (Vec::new(), vec![*diagnostic]),
+    };
+    let file: Arc<str> = found.path.as_str().into();
+    match fast(&text, &file, now) {
+        Some(stocks) => (stocks, Vec::new()),
+        None => careful(text, &file, now),
+    }
+}
+
+fn whole_file(
+    path: &str,
+    text: String,
+    rule: Rule,
+    message: String,
+    help: Option<&str>,
+) -> Box<Diagnostic> {
+    Box::new(Diagnostic {
+        severity: rule.about().severity,
+        rule: rule.id(),
+        message,
+        source: Arc::new(Source { path: path.to_owned(), text }),
+        span: None,
+        labels: Vec::new(),
+        path: String::new(),
+        help: help.map(str::to_owned),
+    })
+}
+
+fn text(found: &Found) -> Result<String> {
+    let problem = |rule, message, help| whole_file(&found.path, String::new(), rule, message, help);
+    let unreadable = |error: std::io::Error| {
+        problem(Rule::UnreadableFile, format!("this cannot be read: {error}"), None)
+    };
+    if let Some(trouble) = &found.trouble {
+        let help = "rename or remove it, or change `stocks` in couponctl.yaml";
+        return Err(problem(Rule::UnreadableFile, trouble.clone(), Some(help)));
+    }
+    let file = std::fs::File::open(&found.file).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let too_large = || {
+        let message = format!("the file has more than {} MiB", MOST_BYTES >> 20);
+        problem(Rule::FileTooLarge, message, Some("split it, or move it out of `stocks`"))
+    };
+    if size > MOST_BYTES {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(too_large());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let good = &error.as_bytes()[..at];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("the file is not UTF-8 text: byte {} (line {line}) is wrong", at + 1);
+        problem(Rule::NotUtf8, message, Some("save it as UTF-8"))
+    })
+}
+
+/// Whether both readers surely say the same of a text, so that the fast one may read it: no anchors,
+/// tags, merges or directives, no numbers in forms that programs disagree about.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let at = |index: usize| bytes.get(index).copied().unwrap_or(b' ');
+    let mut open: i32 = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        let next = at(index + 1);
+        let strange = match byte {
+            b'&' | b'*' | b'!' | b'%' | 0x7f => true,
+            0..=0x1f => !matches!(byte, b'\n' | b'\r'),
+            b'<' => next == b'<',
+            b'?' => next.is_ascii_whitespace(),
+            b'_' => next.is_ascii_digit() && index > 0 && at(index - 1).is_ascii_digit(),
+            b'0' => {
+                matches!(next, b'x' | b'o' | b'b' | b'X' | b'O' | b'B')
+                    || next.is_ascii_digit() && begins_value(bytes, index)
+            }
+            b'-' | b'+' => next == b'0' && begins_value(bytes, index),
+            // Line breaks of YAML 1.1 alone (U+0085, U+2028, U+2029) and byte order marks.
+            0xc2 => next == 0x85,
+            0xe2 => next == 0x80 && matches!(at(index + 2), 0xa8 | 0xa9),
+            0xef => next == 0xbb,
+            b'[' | b'{' => {
+                open += 1;
+                open > MOST_BRACKETS
+            }
+            b']' | b'}' => {
+                open -= 1;
+                false
+            }
+            _ => false,
+        };
+        if strange {
+            return false;
+        }
+    }
+    document_starts(text) <= MOST_DOCUMENTS
+}
+
+/// Whether a value may begin here.
+fn begins_value(bytes: &[u8], index: usize) -> bool {
+    let before = |back: usize| index.checked_sub(back).and_then(|at| bytes.get(at));
+    match before(1) {
+        None | Some(b' ' | b'[' | b'{' | b',' | b'\n' | b'\r') => true,
+        Some(b':') => matches!(before(2), Some(b'"' | b'\'')),
+        _ => false,
+    }
+}
+
+fn document_starts(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("---")).count()
+}
+
+/// The stocks of a text, when it is plain and nothing at all is to be said about it.
+fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredStock>> {
+    if !is_plain(text) {
+        return None;
+    }
+    let mut stocks = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let mut unknown = false;
+        let read: Option<StockDocument> =
+            serde_ignored::deserialize(document, |_| unknown = true).ok()?;
+        // An empty document is one of nulls only: the careful reader tells it from a wrong one.
+        let document = read.filter(|_| !unknown)?;
+        if !validate::check(&document, now).is_empty() {
+            return None;
+        }
+        stocks.push(desired(document, file, stocks.len())?);
+    }
+    Some(stocks)
+}
+
+fn desired(document: StockDocument, file: &Arc<str>, index: usize) -> Option<DesiredStock> {
+    let content_sha256 = ContentSha256::of(&document.product_coupon_id, &document.stock);
+    Some(DesiredStock {
+        name: StockName::parse(&document.name)?,
+        file: Arc::clone(file),
+        document: index,
+        product_coupon_id: document.product_coupon_id.0,
+        generation: document.generation,
+        stock: document.stock,
+        content_sha256,
+    })
+}
+
+/// The stocks of a text and everything that is wrong with it, with places.
+fn careful(text: String, file: &Arc<str>, now: Timestamp) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+    if document_starts(&text) > MOST_DOCUMENTS {
+        let message = format!("the file has more than {MOST_DOCUMENTS} documents");
+        let help = "split it into several files";
+        let problem = whole_file(file, String::new(), Rule::TooManyDocuments, message, Some(help));
+        return (Vec::new(), vec![*problem]);
+    }
+    let documents = tree::read(&text);
+    let source = Arc::new(Source { path: file.to_string(), text });
+    let mut stocks = Vec::new();
+    let mut diagnostics: Vec<_> =
+        documents.flaws.into_iter().map(|flaw| of_flaw(flaw, &source)).collect();
+    for (index, root) in documents.roots.iter().enumerate() {
+        let mut checked = structure::check(root);
+        let sound = checked.filled_in.is_empty();
+        // The tree has the shape of a document now, so that this fails for nothing that was written.
+        if let Ok(document) = serde_json::from_value::<StockDocument>(checked.json) {
+            let known =
+                |path: &validate::Path| checked.filled_in.iter().any(|filled| filled.touches(path));
+            let rules = validate::check(&document, now).into_iter().filter(|problem| {
+                let related = problem.related.iter().any(|(path, _)| known(path));
+                let quoted = problem.rule == Rule::AmbiguousText && is_quoted(root, problem);
+                !quoted && !related && !means_nothing(problem, &checked.filled_in)
+            });
+            checked.problems.extend(rules);
+            if sound {
+                stocks.extend(desired(document, file, index));
+            }
+        }
+        diagnostics.extend(checked.problems.into_iter().map(|p| of_problem(p, root, &source)));
+    }
+    (stocks, diagnostics)
+}
+
+/// Whether a problem is about a value that was only filled in. What is missing from a mapping (then
+/// the path is the mapping's) is about what is written beside it.
+fn means_nothing(problem: &Problem, filled_in: &[validate::Path]) -> bool {
+    filled_in.iter().any(|filled| problem.path.0.starts_with(&filled.0))
+}
+
+fn is_quoted(root: &Node, problem: &Problem) -> bool {
+    let mut node = root;
+    for segment in &problem.path.0 {
+        let next = match segment {
+            validate::Segment::Key(key) => node.get(key),
+            validate::Segment::Index(_) => None,
+        };
+        match next {
+            Some(next) => node = next,
+            None => return false,
+        }
+    }
+    matches!(node.value, tree::Value::Text { plain: false, .. })
+}
+
+fn of_flaw(flaw: Flaw, source: &Arc<Source>) -> Diagnostic {
+    let label = |(span, text)| Label { source: Arc::clone(source), span, text };
+    Diagnostic {
+        severity: flaw.rule.about().severity,
+        rule: flaw.rule.id(),
+        message: flaw.message,
+        source: Arc::clone(source),
+        span: Some(flaw.span),
+        labels: flaw.label.map(label).into_iter().collect(),
+        path: String::new(),
+        help: flaw.help,
+    }
+}
+
+fn of_problem(problem: Problem, root: &Node, source: &Arc<Source>) -> Diagnostic {
+    let labels = problem.related.iter().map(|(path, text)| Label {
+        source: Arc::clone(source),
+        span: root.locate(path, false),
+        text: text.clone(),
+    });
+    Diagnostic {
+        severity: problem.rule.about().severity,
+        rule: problem.rule.id(),
+        source: Arc::clone(source),
+        span: Some(root.locate(&problem.path, problem.at_key)),
+        labels: labels.collect(),
+        path: tree::shorten(&problem.path.to_string()),
+        message: problem.message,
+        help: problem.help,
+    }
+}
+
+/// A source and the documents in it.
+type Place = (Arc<Source>, Vec<std::rc::Rc<Node>>);
+
+/// Finds places in files again, each file read once.
+pub struct Places {
+    root: PathBuf,
+    files: HashMap<Arc<str>, Place>,
+}
+
+impl Places {
+    /// Places in the files of a workspace.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), files: HashMap::new() }
+    }
+
+    /// Where a key of a stock's document stands; no place when the file has changed since.
+    pub fn of(&mut self, stock: &DesiredStock, key: &str) -> (Arc<Source>, Option<Span>) {
+        let (source, roots) = self.files.entry(Arc::clone(&stock.file)).or_insert_with(|| {
+            let text = std::fs::read_to_string(self.root.join(&*stock.file)).unwrap_or_default();
+            let roots = tree::read(&text).roots;
+            (Arc::new(Source { path: stock.file.to_string(), text }), roots)
+        });
+        let root = roots.get(stock.document);
+        (Arc::clone(source), root.map(|root| root.locate(&key.into(), false)))
+    }
+}
