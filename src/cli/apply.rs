@@ -117,8 +117,12 @@ impl Run<'_> {
             self.terminal.say("Nothing to do: every stock is as the files ask.");
             return Ok(Status::Done);
         }
-        self.approve(&plan)?;
         let makes = plan.to_do().filter(|change| change.action != Action::Rename).count();
+        if makes > 0 {
+            // Before the question: nobody should approve what then fails for want of a key.
+            self.connect(&mut connection).await?;
+        }
+        self.approve(&plan)?;
         let renames = plan
             .changes
             .iter()
@@ -207,7 +211,7 @@ impl Run<'_> {
                     lock.fold([Learned { made, wanted: false }]);
                 }
                 Settled::Dropped { intent } => {
-                    self.terminal.say(&format!("{} was not made.", intent.name))
+                    self.terminal.say(&format!("{} was not made.", intent.name));
                 }
                 Settled::Unclear { intent, candidates } => {
                     unclear += 1;
@@ -252,7 +256,7 @@ impl Run<'_> {
         if self.auto_approve {
             return Ok(());
         }
-        if !self.terminal.can_ask() {
+        if !Terminal::can_ask() {
             bail!(
                 "there is no terminal to ask on; give `--auto-approve` to carry the plan out without a question. Nothing was sent"
             );

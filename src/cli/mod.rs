@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use terminal::Terminal;
 
-/// GitOps for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
+/// `GitOps` for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
 /// that never makes a stock twice, and a lockfile that says what exists.
 #[derive(Debug, Parser)]
 #[command(name = "couponctl", version, max_term_width = 100, arg_required_else_help = true)]
@@ -74,13 +74,13 @@ enum ColorWhen {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 struct SettingFlags {
-    /// The brand [env: COUPONCTL_BRAND_ID]
+    /// The brand [env: `COUPONCTL_BRAND_ID`]
     #[arg(long, value_name = "ID")]
     brand_id: Option<String>,
-    /// Where requests go [env: COUPONCTL_BASE_URL]
+    /// Where requests go [env: `COUPONCTL_BASE_URL`]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Where they go when that host is in trouble; empty: nowhere [env: COUPONCTL_FALLBACK_URL]
+    /// Where they go when that host is in trouble; empty: nowhere [env: `COUPONCTL_FALLBACK_URL`]
     #[arg(long, value_name = "URL")]
     fallback_url: Option<String>,
 }
@@ -123,7 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers; anything else is wrong usage, which is 1 here.
-            let status = if error.use_stderr() { 1 } else { 0 };
+            let status = u8::from(error.use_stderr());
             let _ = error.print();
             return ExitCode::from(status);
         }

@@ -59,7 +59,7 @@ impl Terminal {
     }
 
     /// Whether a person can answer a question.
-    pub fn can_ask(&self) -> bool {
+    pub fn can_ask() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 

@@ -250,7 +250,7 @@ fn misfit(node: &Node, shape: &Shape, at: &Path) -> Problem {
         None => "a stock document".to_owned(),
     };
     if let (Shape::OneOf(names), Value::Text { text, .. }) = (shape, &node.value) {
-        let message = format!("{key} is {}, not \"{}\"", one_of(names), shorten(text));
+        let message = format!("{key} must be {}, not \"{}\"", one_of(names), shorten(text));
         let problem = Problem::new(Rule::UnknownValue, at.clone(), message);
         let near = nearest(&to_half_width(text.trim()), names.iter().map(String::as_str));
         return match near {
@@ -258,7 +258,7 @@ fn misfit(node: &Node, shape: &Shape, at: &Path) -> Problem {
             None => problem,
         };
     }
-    let message = format!("{key} is {}, but this is {}", name(shape), found(&node.value));
+    let message = format!("{key} must be {}, but this is {}", name(shape), found(&node.value));
     let rule = match (shape, &node.value) {
         (Shape::Integer, Value::Number(text)) if !is_fraction(text) => Rule::NumberForm,
         _ => Rule::WrongType,

@@ -193,13 +193,14 @@ impl Builder {
                 let value = self.scalar(&text, style, tag.as_deref(), span);
                 self.complete(anchor, Node { span, value }, 1)?;
             }
-            Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some((node, nodes)) => self.place(node, nodes, span)?,
-                None => {
+            Event::Alias(id) => {
+                if let Some((node, nodes)) = self.anchors.get(&id).cloned() {
+                    self.place(node, nodes, span)?;
+                } else {
                     let message = "this alias stands inside of what it stands for";
                     return Err(flaw(Rule::BadAlias, span, message).into());
                 }
-            },
+            }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", span);
                 self.begin(anchor, span, Content::List(Vec::new()))?;
@@ -266,9 +267,10 @@ impl Builder {
         }
         match &mut open.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, key } => match key.take() {
-                Some(key) => entries.push((key, node)),
-                None => {
+            Content::Map { entries, key } => {
+                if let Some(key) = key.take() {
+                    entries.push((key, node));
+                } else {
                     let text = match &node.value {
                         Value::Text { text, .. } | Value::Number(text) => text.clone(),
                         Value::Integer(number) => number.to_string(),
@@ -281,7 +283,7 @@ impl Builder {
                     };
                     *key = Some(Key { text, span });
                 }
-            },
+            }
         }
         Ok(())
     }

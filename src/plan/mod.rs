@@ -207,7 +207,7 @@ struct Planner<'a> {
     conflicts: Vec<Conflict>,
 }
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// Plans a request: a create, or a replace of the entry in use.
     fn make(&mut self, stock: &DesiredStock, entry: Option<&Entry>) {
         let number = OutRequestNo::derive(

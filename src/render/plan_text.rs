@@ -266,13 +266,11 @@ fn yaml_before(change: &Change) -> String {
     let Some(before) = &change.before else { return String::new() };
     let (coupon, generation) = (&before.product_coupon_id, before.generation);
     // In the order of the type where it reads as one, so that only real changes differ.
-    match serde_json::from_str::<Stock>(before.stock.get()) {
-        Ok(stock) => yaml(coupon, generation, stock),
-        Err(_) => {
-            let any: serde_json::Value =
-                serde_json::from_str(before.stock.get()).unwrap_or_default();
-            yaml(coupon, generation, any)
-        }
+    if let Ok(stock) = serde_json::from_str::<Stock>(before.stock.get()) {
+        yaml(coupon, generation, stock)
+    } else {
+        let any: serde_json::Value = serde_json::from_str(before.stock.get()).unwrap_or_default();
+        yaml(coupon, generation, any)
     }
 }
 

@@ -43,15 +43,14 @@ impl Keys {
     pub fn open(home: Option<&Path>, brand_id: &str) -> Result<Self, SandboxError> {
         let home_error =
             |path: &Path, message: String| SandboxError::Home { path: path.to_owned(), message };
-        let (folder, scratch) = match home {
-            Some(home) => (home.to_owned(), None),
-            None => {
-                let scratch = tempfile::Builder::new()
-                    .prefix("couponctl-sandbox-")
-                    .tempdir()
-                    .map_err(|error| home_error(&std::env::temp_dir(), error.to_string()))?;
-                (scratch.path().to_owned(), Some(scratch))
-            }
+        let (folder, scratch) = if let Some(home) = home {
+            (home.to_owned(), None)
+        } else {
+            let scratch = tempfile::Builder::new()
+                .prefix("couponctl-sandbox-")
+                .tempdir()
+                .map_err(|error| home_error(&std::env::temp_dir(), error.to_string()))?;
+            (scratch.path().to_owned(), Some(scratch))
         };
         let private_key_file = folder.join("apiclient_key.pem");
         let brand = open_key(&private_key_file)?;

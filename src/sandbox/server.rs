@@ -50,7 +50,7 @@ struct Server {
     recorded: AtomicUsize,
 }
 
-/// In a request: the number that is known is answered with ALREADY_EXISTS.
+/// In a request: the number that is known is answered with `ALREADY_EXISTS`.
 #[derive(Clone, Copy)]
 struct SayAlreadyExists(bool);
 

@@ -256,7 +256,7 @@ impl Client {
         on_retry: &(dyn Fn(&Attempt) + Send + Sync),
     ) -> Result<Answer<StockEntity>, ApiError> {
         let path = stocks_path(product_coupon_id);
-        self.call(Method::POST, path, Some(body), on_retry, |value| entity(value)).await
+        self.call(Method::POST, path, Some(body), on_retry, entity).await
     }
 
     /// *Get stock*.
@@ -270,7 +270,7 @@ impl Client {
     ) -> Result<Answer<StockEntity>, ApiError> {
         let path = stocks_path(product_coupon_id)
             .and_then(|path| Ok(format!("{path}/{}", segment(stock_id)?)));
-        self.call(Method::GET, path, None, &nobody, |value| entity(value)).await
+        self.call(Method::GET, path, None, &nobody, entity).await
     }
 
     /// *List stocks*, all pages.
@@ -293,7 +293,7 @@ impl Client {
                 }
                 path
             });
-            let answer = self.call(Method::GET, path, None, &nobody, |value| page(value)).await?;
+            let answer = self.call(Method::GET, path, None, &nobody, page).await?;
             let (items, next) = answer.value;
             stocks.extend(items);
             match next {
@@ -502,7 +502,7 @@ impl Inner {
         let (status, headers) = (response.status().as_u16(), response.headers());
         let now = Timestamp::now();
         if !response.status().is_success() {
-            return Err(ErrorKind::Refused(Refusal::read(status, headers, &body, now)));
+            return Err(ErrorKind::Refused(Refusal::read(status, headers, &body, now).into()));
         }
         let request_id = headers.get("Request-ID").and_then(|value| value.to_str().ok());
         let request_id = request_id.map(|id| crate::plain::plain(id).into_owned());

@@ -190,7 +190,7 @@ mod tests {
         fn leaves(value: &Value, pointer: &str, all: &mut Vec<String>) {
             match value {
                 Value::Object(fields) => {
-                    fields.iter().for_each(|(k, v)| leaves(v, &format!("{pointer}/{k}"), all))
+                    fields.iter().for_each(|(k, v)| leaves(v, &format!("{pointer}/{k}"), all));
                 }
                 Value::Array(items) => items
                     .iter()
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(answer(|v| v["remark"] = "x".into()).len(), 1);
         assert_eq!(answer(|v| v["product_coupon_id"] = "2".into()).len(), 1);
         let removed = |v: &mut Value| {
-            drop(at(v, "/stock_send_rule").as_object_mut().unwrap().remove("max_count_per_day"))
+            drop(at(v, "/stock_send_rule").as_object_mut().unwrap().remove("max_count_per_day"));
         };
         assert_eq!(answer(removed).len(), 1);
     }

@@ -30,7 +30,7 @@ pub struct ApiError {
 #[derive(Debug, Clone)]
 pub enum ErrorKind {
     /// The API answered with an error.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A 2xx answer that does not verify.
     Unverified {
         /// Why.
@@ -153,12 +153,11 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 /// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
 fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let seconds = http_date(text)?.as_second() - now.as_second();
-            Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-        }
+    if let Ok(seconds) = text.trim().parse() {
+        Some(Duration::from_secs(seconds))
+    } else {
+        let seconds = http_date(text)?.as_second() - now.as_second();
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 }
 
@@ -276,9 +275,10 @@ impl ApiError {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match &self.kind {
-            ErrorKind::Refused(Refusal { request_id, .. })
-            | ErrorKind::Unverified { request_id, .. }
-            | ErrorKind::Unreadable { request_id, .. } => request_id.as_deref(),
+            ErrorKind::Refused(refusal) => refusal.request_id.as_deref(),
+            ErrorKind::Unverified { request_id, .. } | ErrorKind::Unreadable { request_id, .. } => {
+                request_id.as_deref()
+            }
             _ => None,
         }
     }
@@ -364,9 +364,10 @@ impl fmt::Display for ErrorKind {
             Self::Request(why) => f.write_str(why)?,
         }
         let request_id = match self {
-            Self::Refused(Refusal { request_id, .. })
-            | Self::Unverified { request_id, .. }
-            | Self::Unreadable { request_id, .. } => request_id.as_deref(),
+            Self::Refused(refusal) => refusal.request_id.as_deref(),
+            Self::Unverified { request_id, .. } | Self::Unreadable { request_id, .. } => {
+                request_id.as_deref()
+            }
             _ => None,
         };
         request_id.map_or(Ok(()), |id| write!(f, " [Request-ID {id}]"))

@@ -14,7 +14,7 @@ pub const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Failures in a row after which the other host is asked.
 const TROUBLE: u32 = 2;
 /// How long the other host is asked before the main one gets another chance.
-const DETOUR: Duration = Duration::from_secs(60);
+const DETOUR: Duration = Duration::from_mins(1);
 
 /// An attempt that failed and is followed by another.
 #[derive(Debug, Clone)]

@@ -194,7 +194,7 @@ pub struct SingleUsageRule {
 /// The rule of a coupon that is used several times, one offer a use. 多次优惠使用规则。
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SequentialUsageRule {
-    /// When the coupon is usable; `available_days` is not accepted here. 券可用时间,不支持 available_days。
+    /// When the coupon is usable; `available_days` is not accepted here. 券可用时间,不支持 `available_days`。
     pub coupon_available_period: CouponAvailablePeriod,
     /// Money off, one item a use. At most one of the three lists. 满减券规则列表,每次使用一项。
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -332,11 +332,11 @@ pub struct UsageRuleDisplayInfo {
     /// Ways to use the coupon, at least one, without repeats. 券使用方式,至少一种,不可重复。
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub coupon_usage_method_list: Vec<CouponUsageMethod>,
-    /// AppID of the mini program; required with MINI_PROGRAM. 小程序 AppID。
+    /// AppID of the mini program; required with `MINI_PROGRAM`. 小程序 AppID。
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Text", example = &"wx1234567890")]
     pub mini_program_appid: Option<Text>,
-    /// Path in the mini program; required with MINI_PROGRAM. 小程序路径。
+    /// Path in the mini program; required with `MINI_PROGRAM`. 小程序路径。
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Text", example = &"/pages/index/product")]
     pub mini_program_path: Option<Text>,

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::signing::{PublicKey, answer_message};
 
 /// From this far off on, an answer's clock is refused.
-pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
 
 /// Why an answer is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
