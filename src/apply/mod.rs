@@ -152,6 +152,7 @@ impl Engine {
             content_sha256: change.content_sha256.clone(),
             out_request_no: change.out_request_no.clone(),
             sent_at: timestamp(Timestamp::now()),
+            gives_back: change.gives_back.is_some(),
             stock,
         };
         let open_before = self.open_before.contains(&change.out_request_no);

@@ -208,7 +208,7 @@ impl Run<'_> {
                         intent.name
                     ));
                     let made = intent.made(stock_id, timestamp(Timestamp::now()));
-                    lock.fold([Learned { made, wanted: false }]);
+                    lock.fold([Learned { made, wanted: false, given_back: false }]);
                 }
                 Settled::Dropped { intent } => {
                     self.terminal.say(&format!("{} was not made.", intent.name));

@@ -57,6 +57,9 @@ pub struct Intent {
     pub out_request_no: OutRequestNo,
     /// When, RFC 3339 in UTC.
     pub sent_at: String,
+    /// Whether the lock holds the stock of this very request as superseded: it will be given back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gives_back: bool,
     /// The content in canonical JSON.
     pub stock: Box<RawValue>,
 }
@@ -180,7 +183,7 @@ fn learn(
         Some(intent) => {
             journal.open.remove(&result.out_request_no);
             let made = intent.made(result.stock_id, result.created_at);
-            journal.learned.push(Learned { made, wanted });
+            journal.learned.push(Learned { made, wanted, given_back: intent.gives_back });
         }
         None => journal.unread += 1,
     }

@@ -159,6 +159,8 @@ pub struct Learned {
     /// superseded where its name is in use, and otherwise under its name, where the next plan
     /// reports it as an orphan.
     pub wanted: bool,
+    /// Whether the lock held it as superseded when it was asked for, so that it is in use again.
+    pub given_back: bool,
 }
 
 /// Which name holds which stock id.
@@ -226,16 +228,18 @@ impl Lock {
     }
 
     /// Folds in what an apply learned. A stock that the lock holds already, wherever, stays where
-    /// it is, so that folding twice changes nothing.
+    /// it is, so that folding twice changes nothing; but one that was asked for again, and given
+    /// back, is in use again.
     pub fn fold(&mut self, learned: impl IntoIterator<Item = Learned>) {
         let mut learned = learned.into_iter().peekable();
         if learned.peek().is_none() {
             return;
         }
         let mut holders = self.holders();
-        for Learned { made, wanted } in learned {
-            if holders.of(&made.stock_id).is_some() {
-                continue;
+        for Learned { made, wanted, given_back } in learned {
+            match holders.of(&made.stock_id) {
+                Some(holder) if !(wanted && given_back && *holder == made.name) => continue,
+                _ => {}
             }
             match self.stocks.get_mut(&made.name) {
                 Some(entry) if !wanted => {

@@ -1,0 +1,3 @@
+use serde_json::Value;
+
+use crate::workspace::Workspace;
