@@ -19,3 +19,17 @@ fn every_example_is_valid_and_a_second_apply_changes_nothing() {
     }
     assert!(seen >= 2, "{seen}");
 }
+
+#[test]
+fn the_readme_lists_the_rules_as_they_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- rules: begin -->\n", "<!-- rules: end -->");
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let current = format!("{before}{begin}{}{end}{after}", couponctl::render::explain::table());
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    assert!(readme == current, "the table is old; run the tests once with UPDATE_README=1");
+}
