@@ -218,6 +218,7 @@ impl Session {
             begin(error, "The workspace must be writable for an apply (disk full? read-only?)")
         })?;
         drop(held);
+        crash_point("begun");
         let brand_id = brand_id.to_owned();
         let path = lock_path.to_owned();
         let writer = Writer::start(file);
