@@ -78,14 +78,16 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     };
     let ended = runtime()?.block_on(run.carry_out(&session));
     let renames = std::mem::take(&mut run.renames);
+    let mut in_the_way = Vec::new();
     // Whatever happened: what was learned goes into the lock.
     session.finish(|lock| {
-        for (from, to) in &renames {
-            // Renamed already by whoever changed the lock meanwhile: then there is nothing to do.
-            let _ = lock.rename(from, to);
-        }
+        let failed = renames.iter().filter_map(|(from, to)| lock.rename(from, to).err());
+        in_the_way.extend(failed);
     })?;
-    ended
+    for error in &in_the_way {
+        terminal.error(&format!("a rename could not be recorded: {error}; run apply again"));
+    }
+    if in_the_way.is_empty() { ended } else { ended.and(Ok(Status::Failed)) }
 }
 
 struct Run<'a> {

@@ -2,7 +2,7 @@
 
 pub mod diagnostic;
 pub mod files;
-mod read;
+pub(crate) mod read;
 pub mod schema;
 mod structure;
 mod tree;

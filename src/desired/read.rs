@@ -144,7 +144,7 @@ fn document_starts(text: &str) -> usize {
 }
 
 /// The stocks of a text, when it is plain and nothing at all is to be said about it.
-fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredStock>> {
+pub(crate) fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredStock>> {
     if !is_plain(text) {
         return None;
     }
@@ -177,7 +177,11 @@ fn desired(document: StockDocument, file: &Arc<str>, index: usize) -> Option<Des
 }
 
 /// The stocks of a text and everything that is wrong with it, with places.
-fn careful(text: String, file: &Arc<str>, now: Timestamp) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+pub(crate) fn careful(
+    text: String,
+    file: &Arc<str>,
+    now: Timestamp,
+) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
     if document_starts(&text) > MOST_DOCUMENTS {
         let message = format!("the file has more than {MOST_DOCUMENTS} documents");
         let help = "split it into several files";
@@ -194,12 +198,9 @@ fn careful(text: String, file: &Arc<str>, now: Timestamp) -> (Vec<DesiredStock>,
         let sound = checked.filled_in.is_empty();
         // The tree has the shape of a document now, so that this fails for nothing that was written.
         if let Ok(document) = serde_json::from_value::<StockDocument>(checked.json) {
-            let known =
-                |path: &validate::Path| checked.filled_in.iter().any(|filled| filled.touches(path));
             let rules = validate::check(&document, now).into_iter().filter(|problem| {
-                let related = problem.related.iter().any(|(path, _)| known(path));
                 let quoted = problem.rule == Rule::AmbiguousText && is_quoted(root, problem);
-                !quoted && !related && !means_nothing(problem, &checked.filled_in)
+                !quoted && !is_about_filled_in(problem, &checked.filled_in)
             });
             checked.problems.extend(rules);
             if sound {
@@ -211,10 +212,13 @@ fn careful(text: String, file: &Arc<str>, now: Timestamp) -> (Vec<DesiredStock>,
     (stocks, diagnostics)
 }
 
-/// Whether a problem is about a value that was only filled in. What is missing from a mapping (then
-/// the path is the mapping's) is about what is written beside it.
-fn means_nothing(problem: &Problem, filled_in: &[validate::Path]) -> bool {
-    filled_in.iter().any(|filled| problem.path.0.starts_with(&filled.0))
+/// Whether a problem is about a value that was only filled in, or rests on one. What is missing from a
+/// mapping (then the path is the mapping's) is about what is written beside it.
+fn is_about_filled_in(problem: &Problem, filled_in: &[validate::Path]) -> bool {
+    let related = problem.related.iter().map(|(path, _)| path);
+    related
+        .chain([&problem.path])
+        .any(|path| filled_in.iter().any(|filled| path.0.starts_with(&filled.0)))
 }
 
 fn is_quoted(root: &Node, problem: &Problem) -> bool {

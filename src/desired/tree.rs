@@ -104,6 +104,10 @@ pub fn read(text: &str) -> Documents {
     builder.documents
 }
 
+fn too_deep(span: Span) -> Flaw {
+    flaw(Rule::TooDeep, span, format!("the document is nested more than {DEEPEST} levels deep"))
+}
+
 fn syntax(info: &str, text: &str, at: usize) -> Flaw {
     let at = at.min(text.len());
     let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
@@ -118,6 +122,9 @@ fn syntax(info: &str, text: &str, at: usize) -> Flaw {
     } else {
         None
     };
+    if info.contains("recursion limit") {
+        return too_deep(Span { start: at, end });
+    }
     let message = format!("this is not YAML: {info}");
     Flaw { rule: Rule::YamlSyntax, message, span: Span { start: at, end }, label: None, help }
 }
@@ -221,8 +228,7 @@ impl Builder {
 
     fn begin(&mut self, anchor: usize, span: Span, content: Content) -> Step {
         if self.open.len() >= DEEPEST {
-            let message = format!("the document is nested more than {DEEPEST} levels deep");
-            return Err(flaw(Rule::TooDeep, self.shown(span), message).into());
+            return Err(too_deep(self.shown(span)).into());
         }
         self.open.push(Open { anchor, span: self.shown(span), content, nodes: 1 });
         Ok(())

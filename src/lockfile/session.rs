@@ -239,7 +239,7 @@ impl Session {
 
     /// Ends the run: folds everything learned into the lock and removes the journal, or leaves in
     /// it the requests of which it is not known what came. `change` makes further changes to the
-    /// lock, such as renames, before results are folded in.
+    /// lock, such as renames, once results are folded in.
     ///
     /// # Errors
     /// When the lock cannot be written or somebody else changed it: then the journal stays, and
@@ -264,8 +264,8 @@ impl Session {
         let mut current =
             current_lock(&path, &brand_id, &lock, base.as_deref()).map_err(changed)?;
         let before = current.clone();
-        change(&mut current);
         current.fold(learned);
+        change(&mut current);
         if current != before {
             crash_point("before-fold");
             write::write(&path, &current).map_err(fold_error)?;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::{BAD, CARE, count, paint, plain};
@@ -73,7 +73,7 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let title = level.primary_title(message.as_ref()).id(diagnostic.rule);
     let mut group = Group::with_title(title);
     if excerpts.is_empty() {
-        group = group.element(annotate_snippets::Origin::path(path.as_ref()));
+        group = group.element(Origin::path(path.as_ref()));
     }
     for excerpt in &excerpts {
         let annotations = excerpt.marks.iter().map(|mark| {
@@ -81,10 +81,15 @@ fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
             kind.span(mark.span.start..mark.span.end).label(mark.label.as_deref())
         });
         let snippet = Snippet::source(excerpt.text.as_str())
-            .path(excerpt.path.as_str())
             .line_start(excerpt.line)
             .annotations(annotations.collect::<Vec<_>>());
-        group = group.element(snippet);
+        // Of a line that is cut, the excerpt does not know the column.
+        group = match excerpt.cut_at {
+            Some(column) => group
+                .element(Origin::path(excerpt.path.as_str()).line(excerpt.line).char_column(column))
+                .element(snippet),
+            None => group.element(snippet.path(excerpt.path.as_str())),
+        };
     }
     let mut groups = vec![group];
     let help = diagnostic.help.as_deref().map(plain);
@@ -100,6 +105,8 @@ struct Excerpt {
     path: String,
     text: String,
     line: usize,
+    /// The column of the value, when the line is shown in part only.
+    cut_at: Option<usize>,
     marks: Vec<Mark>,
 }
 
@@ -145,7 +152,7 @@ fn excerpt(source: &Source, span: Span, label: Option<String>, primary: bool) ->
     let end = boundary(span.end).clamp(start, line_end);
     let from = boundary(line_start.max(start.saturating_sub(LINE_BYTES / 2)));
     let to = boundary(line_end.min(start + LINE_BYTES / 2));
-    let (line, _) = position(source, start);
+    let (line, column) = position(source, start);
     let mut shown = String::new();
     let mut push = |part: &str| {
         let from = shown.len();
@@ -173,12 +180,9 @@ fn excerpt(source: &Source, span: Span, label: Option<String>, primary: bool) ->
         mark.end = mark.start + shown[mark.start..].chars().next().map_or(0, char::len_utf8);
     }
     let span = Span { start: mark.start, end: mark.end };
-    let (line_number, column) = position(source, start);
-    debug_assert_eq!(line_number, line);
+    let cut_at = (from > line_start).then_some(column);
     let path = plain(&source.path).into_owned();
-    // The excerpt begins in the line's middle when it was cut: then the column is said in the path.
-    let path = if from > line_start { format!("{path}:{line}:{column}") } else { path };
-    Excerpt { path, text: shown, line, marks: vec![Mark { span, label, primary }] }
+    Excerpt { path, text: shown, line, cut_at, marks: vec![Mark { span, label, primary }] }
 }
 
 #[derive(Serialize)]

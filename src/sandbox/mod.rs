@@ -4,7 +4,7 @@
 mod answers;
 pub mod faults;
 pub mod keys;
-mod rules;
+pub(crate) mod rules;
 mod server;
 mod state;
 

@@ -4,6 +4,8 @@
 pub mod period;
 pub mod rule;
 pub mod stock;
+#[cfg(test)]
+mod tests;
 pub mod workspace;
 
 use std::fmt;
@@ -43,12 +45,6 @@ impl Path {
         let mut path = self.clone();
         path.0.push(Segment::Index(index));
         path
-    }
-
-    /// Whether this path leads to the other one, or through it, or the other through this one.
-    #[must_use]
-    pub fn touches(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 }
 

@@ -43,8 +43,8 @@ pub fn moment(text: &str) -> Option<Timestamp> {
 /// What somebody who wrote a time in another form most likely means.
 fn near_moment(text: &str) -> Option<String> {
     let text = to_half_width(text.trim()).replace('/', "-");
-    let text = match text.split_once(' ') {
-        Some((date, time)) => format!("{date}T{}", time.trim().replace(' ', "")),
+    let text = match text.split_once([' ', 'T', 't']) {
+        Some((date, time)) => format!("{date}T{}", time.replace(' ', "").to_uppercase()),
         None => text,
     };
     let with_time = if text.contains('T') { text } else { format!("{text}T00:00:00") };
@@ -57,6 +57,7 @@ fn near_moment(text: &str) -> Option<String> {
     };
     let seconds = if head.matches(':').count() == 1 { ":00" } else { "" };
     let offset = match offset.len() {
+        _ if !offset.is_ascii() => return None,
         3 => format!("{offset}:00"),
         5 if !offset.contains(':') => format!("{}:{}", &offset[..3], &offset[3..]),
         _ => offset.to_owned(),
@@ -332,6 +333,8 @@ mod tests {
         ] {
             assert_eq!(near_moment(text).as_deref(), Some(near), "{text}");
         }
-        assert_eq!(near_moment("tomorrow"), None);
+        for nothing in ["tomorrow", "2027-01-01T00:00:00+长0", "", "T", "+", "长"] {
+            assert_eq!(near_moment(nothing), None, "{nothing}");
+        }
     }
 }

@@ -51,6 +51,7 @@ pub mod limits {
 /// of being turned into text, because `0123` and `1e3` would not survive.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema, Default)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Text(pub String);
 
 impl Text {

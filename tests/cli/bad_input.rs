@@ -63,7 +63,7 @@ fn a_lock_that_is_not_whole_is_refused_and_left_as_it_is() {
             "it belongs to brand 999, but the settings say brand 120344",
         ),
         (good.replace("\"version\":1", "\"version\":2"), "it has version 2"),
-        (format!("{{\"version\":7,\"stocks\":[]}}"), "it has version 7"),
+        ("{\"version\":7,\"stocks\":[]}".to_owned(), "it has version 7"),
         (
             good.replace(line, &format!("<<<<<<< HEAD\n{line}\n=======\n{line}\n>>>>>>> main")),
             "line 2 is a git conflict marker",

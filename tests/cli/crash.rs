@@ -232,6 +232,7 @@ fn an_open_request_whose_file_was_renamed_is_found_and_renamed() {
     workspace.stock("b", &Stock { remark: "a".into(), ..Stock::default() });
     let applied = workspace.apply(&[]).ended(0);
     assert_eq!(applied.last_line(), "Apply: 0 created, 0 replaced, 1 renamed, 0 failed.");
+    assert_eq!(workspace.locked("couponctl.lock").into_keys().collect::<Vec<_>>(), ["b"]);
     nothing_twice_and_nothing_lost(&workspace, &server, "renamed");
     assert_eq!(server.stocks().len(), 1);
 }
@@ -355,9 +356,9 @@ fn a_lock_that_somebody_changes_or_deletes_meanwhile_is_left_alone_and_nothing_i
         let changed = before.replace("\"generation\":1", "\"generation\":3");
         let run = meanwhile(&workspace, || {
             if delete {
-                workspace.remove("couponctl.lock")
+                workspace.remove("couponctl.lock");
             } else {
-                workspace.write("couponctl.lock", &changed)
+                workspace.write("couponctl.lock", &changed);
             }
         })
         .ended(1);
