@@ -290,3 +290,6 @@ pub enum RenameError {
     #[error("the lock already has a stock named `{0}`")]
     Taken(StockName),
 }
+
+#[cfg(test)]
+mod tests;
