@@ -11,8 +11,7 @@ use tokio::runtime::Runtime;
 use super::terminal::Terminal;
 use super::workspace::sandbox_home;
 use crate::config::Config;
-use crate::sandbox::faults::{Fault, Faults};
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Faults, Sandbox, SandboxOptions};
 use crate::wechatpay::client::{Client, ClientOptions, Credentials};
 use crate::wechatpay::retry::FIRST_DELAY;
 use crate::wechatpay::signing::{PrivateKey, PublicKey};
@@ -26,7 +25,7 @@ pub struct SandboxFlags {
     pub sandbox: bool,
     /// What goes wrong there and how often, as in `couponctl sandbox --help`
     #[arg(long, value_name = "KIND=PROBABILITY", requires = "sandbox")]
-    pub fault: Vec<Fault>,
+    pub fault: Vec<String>,
     /// Seed of the faults
     #[arg(long, default_value_t = 0, requires = "sandbox")]
     pub seed: u64,
@@ -62,9 +61,13 @@ impl Connection {
             let client = Client::new(credentials, options(config))?;
             return Ok(Self { client, _sandbox: None });
         }
-        let mut sandbox = Options::of(&config.brand_id);
-        sandbox.home = Some(sandbox_home(&config.root));
-        sandbox.faults = Faults::new(flags.fault.clone(), flags.seed);
+        let sandbox = SandboxOptions {
+            brand_id: config.brand_id.clone(),
+            state_file: Some(sandbox_home(&config.root).join("state.jsonl")),
+            faults: Faults::parse(&flags.fault)?,
+            seed: flags.seed,
+            ..SandboxOptions::default()
+        };
         let sandbox = Sandbox::start(sandbox).await.context("the sandbox cannot be started")?;
         let keys = sandbox.keys();
         let read = |path: &Path| {

@@ -1,6 +1,5 @@
 //! `couponctl sandbox`: a server on this machine that behaves as the API.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +10,7 @@ use super::network::runtime;
 use super::terminal::Terminal;
 use super::{Ended, Global, Status, workspace};
 use crate::config::{FILE_NAME, Flags};
-use crate::sandbox::faults::{Fault, FaultKind, Faults, span};
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{FaultKind, Faults, Sandbox, SandboxOptions, parse_delay};
 
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
@@ -31,13 +29,13 @@ pub struct SandboxArgs {
     product_coupon: Vec<String>,
     /// Requests in any one second; more are answered with 429
     #[arg(long, default_value_t = 20)]
-    requests_per_second: usize,
+    requests_per_second: u32,
     /// How long each answer takes, such as 200ms
     #[arg(long, value_parser = parse_span, default_value = "0ms")]
     latency: Duration,
     /// What goes wrong and how often, such as drop-after=0.1 (repeatable)
     #[arg(long, value_name = "KIND=PROBABILITY")]
-    fault: Vec<Fault>,
+    fault: Vec<String>,
     /// Seed of the faults: the same order of requests meets the same faults
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -48,15 +46,15 @@ pub struct SandboxArgs {
 
 fn after_help() -> String {
     let mut text = "Faults:\n".to_owned();
-    for (_, name, what) in FaultKind::ALL {
-        text.push_str(&format!("  {name:16}{what}\n"));
+    for kind in FaultKind::ALL {
+        text.push_str(&format!("  {kind:16}{}\n", kind.sentence()));
     }
     text.push_str("\nExample:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
     text
 }
 
 fn parse_span(text: &str) -> Result<Duration, String> {
-    span(text).ok_or_else(|| "not a span of time such as 500ms or 3s".to_owned())
+    parse_delay(text).ok_or_else(|| "not a span of time such as 500ms or 3s".to_owned())
 }
 
 pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
@@ -72,19 +70,18 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
             }
         },
     };
-    let mut options = Options::of(&brand_id);
-    options.listen = args.listen;
-    options.home = args.state.as_ref().map(|file| match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    });
-    options.state_file = args.state;
-    let coupons: BTreeSet<_> = args.product_coupon.into_iter().collect();
-    options.product_coupons = (!coupons.is_empty()).then_some(coupons);
-    options.requests_per_second = args.requests_per_second;
-    options.latency = args.latency;
-    options.faults = Faults::new(args.fault, args.seed);
-    options.record = args.record;
+    let options = SandboxOptions {
+        listen: args.listen,
+        state_file: args.state,
+        brand_id,
+        product_coupons: (!args.product_coupon.is_empty()).then_some(args.product_coupon),
+        requests_per_second: args.requests_per_second,
+        latency: args.latency,
+        faults: Faults::parse(&args.fault)?,
+        seed: args.seed,
+        record: args.record,
+        ..SandboxOptions::default()
+    };
     runtime()?.block_on(async {
         let sandbox = Sandbox::start(options).await?;
         let mut text = String::new();
@@ -94,7 +91,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
         terminal.result(&text)?;
         terminal.say(&format!("The sandbox listens on {}; Ctrl-C ends it.", sandbox.base_url()));
         let signal = super::network::next_signal().await;
-        drop(sandbox);
+        sandbox.stop().await;
         Ok(Status::Signalled(signal.0))
     })
 }

@@ -20,8 +20,6 @@ use crate::validate::{self, Problem};
 const MOST_BYTES: u64 = 4 << 20;
 /// Most documents of a file.
 const MOST_DOCUMENTS: usize = 1000;
-/// Brackets that may be open at once before a file is read by the careful reader alone.
-const MOST_BRACKETS: i32 = 32;
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
@@ -94,12 +92,13 @@ fn text(found: &Found) -> Result<String> {
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let at = |index: usize| bytes.get(index).copied().unwrap_or(b' ');
-    let mut open: i32 = 0;
+    let mut brackets = Brackets::default();
     for (index, byte) in bytes.iter().enumerate() {
         let next = at(index + 1);
         let strange = match byte {
             b'&' | b'*' | b'!' | b'%' | 0x7f => true,
-            0..=0x1f => !matches!(byte, b'\n' | b'\r'),
+            b'\r' => next != b'\n',
+            0..=0x09 | 0x0b..=0x1f => true,
             b'<' => next == b'<',
             b'?' => next.is_ascii_whitespace(),
             b'_' => next.is_ascii_digit() && index > 0 && at(index - 1).is_ascii_digit(),
@@ -108,18 +107,22 @@ fn is_plain(text: &str) -> bool {
                     || next.is_ascii_digit() && begins_value(bytes, index)
             }
             b'-' | b'+' => next == b'0' && begins_value(bytes, index),
+            b'e' | b'E' => {
+                matches!(next, b'0'..=b'9' | b'+' | b'-')
+                    && index > 0
+                    && matches!(at(index - 1), b'0'..=b'9' | b'.')
+            }
+            // A comment without white space before it.
+            b'#' => {
+                index > 0
+                    && matches!(at(index - 1), 0x21..=0x7e)
+                    && !at(index - 1).is_ascii_alphanumeric()
+            }
             // Line breaks of YAML 1.1 alone (U+0085, U+2028, U+2029) and byte order marks.
             0xc2 => next == 0x85,
             0xe2 => next == 0x80 && matches!(at(index + 2), 0xa8 | 0xa9),
             0xef => next == 0xbb,
-            b'[' | b'{' => {
-                open += 1;
-                open > MOST_BRACKETS
-            }
-            b']' | b'}' => {
-                open -= 1;
-                false
-            }
+            b'[' | b'{' | b']' | b'}' | b'"' | b'\'' | b'\n' => brackets.leave_open(*byte),
             _ => false,
         };
         if strange {
@@ -127,6 +130,43 @@ fn is_plain(text: &str) -> bool {
         }
     }
     document_starts(text) <= MOST_DOCUMENTS
+}
+
+/// The brackets of a line. Where a list or mapping in brackets goes on behind its line, the readers
+/// disagree about indentation; every line must close what it opens, read with and without regard to
+/// quotes.
+#[derive(Debug, Default)]
+struct Brackets {
+    quote: Option<u8>,
+    open: i32,
+    open_outside_quotes: i32,
+}
+
+impl Brackets {
+    /// Takes a bracket, a quote or a line's end; says whether a line leaves a bracket open.
+    fn leave_open(&mut self, byte: u8) -> bool {
+        let step = match byte {
+            b'[' | b'{' => 1,
+            b']' | b'}' => -1,
+            b'\n' => {
+                let Self { open, open_outside_quotes, .. } = std::mem::take(self);
+                return open != 0 || open_outside_quotes != 0;
+            }
+            quote => {
+                self.quote = match self.quote {
+                    None => Some(quote),
+                    Some(open) if open == quote => None,
+                    other => other,
+                };
+                0
+            }
+        };
+        self.open += step;
+        if self.quote.is_none() {
+            self.open_outside_quotes += step;
+        }
+        false
+    }
 }
 
 /// Whether a value may begin here.

@@ -1,174 +1,210 @@
-//! The API's answers: errors as the API words them, stock entities, and the signature on each.
+//! What the sandbox says: an answer as plain data, and the signed HTTP response made of it. Handlers
+//! give answers; only `server.rs` turns them into responses.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http_body::Frame;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde_json::{Value, json};
 
 use super::faults::FaultKind;
 use super::keys::Keys;
-use super::state::StoredStock;
 use crate::wechatpay::signing;
 
-/// How long ago a stale answer claims to be signed.
+/// WeChat Pay's internal error numbers, as the last number of `Request-ID`.
+pub(super) mod number {
+    pub const NONE: u32 = 0;
+    pub const ILLEGAL: u32 = 268_435_461;
+    pub const TOO_LONG: u32 = 268_435_462;
+    pub const TOO_SHORT: u32 = 268_435_463;
+    pub const OUT_OF_RANGE: u32 = 268_435_464;
+    pub const APPID_NOT_BOUND: u32 = 268_578_704;
+    pub const OBJECT_MISSING: u32 = 268_578_608;
+    pub const TOO_FAST: u32 = 270_924_289;
+}
+
+/// How far back a stale answer's timestamp lies.
 const STALE_SECONDS: i64 = 600;
 
 /// An answer before it is signed.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// HTTP status.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
     pub status: StatusCode,
-    /// The body.
     pub body: Value,
-    /// WeChat Pay's internal error number; 0: none.
+    /// WeChat Pay's internal error number.
     pub number: u32,
+    /// One further header.
+    pub extra: Option<(HeaderName, &'static str)>,
 }
 
-impl Reply {
-    /// A good answer.
-    pub fn good(body: Value) -> Self {
-        Self { status: StatusCode::OK, body, number: 0 }
+impl Answer {
+    pub fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body, number: number::NONE, extra: None }
     }
 
-    /// An error.
-    pub fn error(status: StatusCode, code: &str, number: u32, message: impl Into<String>) -> Self {
-        Self { status, body: json!({"code": code, "message": message.into()}), number }
+    pub fn error(
+        status: StatusCode,
+        code: &str,
+        number: u32,
+        message: impl std::fmt::Display,
+    ) -> Self {
+        let body = json!({ "code": code, "message": message.to_string() });
+        Self { status, body, number, extra: None }
     }
 
-    /// A field that the API does not take.
-    pub fn parameter(field: &str, issue: &str) -> Self {
-        let number = match issue {
-            "too long" => 268_435_462,
-            "too short" => 268_435_463,
-            "out of range" => 268_435_464,
-            _ => 268_435_461,
+    pub fn param_error(number: u32, field: &str, issue: &str, location: &str) -> Self {
+        let message = format!("{field}: {issue}");
+        let mut answer = Self::error(StatusCode::BAD_REQUEST, "PARAM_ERROR", number, message);
+        answer.body["detail"] = json!({ "location": location, "field": field, "issue": issue });
+        answer
+    }
+
+    pub fn invalid_request(number: u32, message: impl std::fmt::Display) -> Self {
+        Self::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", number, message)
+    }
+
+    pub fn already_exists() -> Self {
+        let message = "this out_request_no was used before";
+        Self::error(StatusCode::BAD_REQUEST, "ALREADY_EXISTS", number::NONE, message)
+    }
+
+    pub fn sign_error(message: impl std::fmt::Display) -> Self {
+        Self::error(StatusCode::UNAUTHORIZED, "SIGN_ERROR", number::NONE, message)
+    }
+
+    pub fn not_found(number: u32, message: impl std::fmt::Display) -> Self {
+        Self::error(StatusCode::NOT_FOUND, "NOT_FOUND", number, message)
+    }
+
+    pub fn method_not_allowed(allowed: &'static str) -> Self {
+        let message = format!("this path takes {allowed} only");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let answer = Self::error(status, "METHOD_NOT_ALLOWED", number::NONE, message);
+        Self { extra: Some((header::ALLOW, allowed)), ..answer }
+    }
+
+    pub fn too_large(cap: usize) -> Self {
+        let message = format!("the body is larger than {cap} bytes");
+        Self::error(StatusCode::PAYLOAD_TOO_LARGE, "PARAM_ERROR", number::TOO_LONG, message)
+    }
+
+    pub fn too_fast() -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let message = "too many requests in a second; send the same request again later";
+        let answer = Self::error(status, "RATELIMIT_EXCEEDED", number::TOO_FAST, message);
+        Self { extra: Some((header::RETRY_AFTER, "1")), ..answer }
+    }
+
+    pub fn system_error(message: impl std::fmt::Display) -> Self {
+        Self::error(StatusCode::INTERNAL_SERVER_ERROR, "SYSTEM_ERROR", number::NONE, message)
+    }
+
+    /// Signs the answer and makes it a response, with a fault built in where one was drawn.
+    pub fn into_response(self, keys: &Keys, now: Timestamp, fault: Option<FaultKind>) -> Response {
+        let mut body = self.body.to_string();
+        let seconds = match fault {
+            Some(FaultKind::StaleTimestamp) => now.as_second() - STALE_SECONDS,
+            _ => now.as_second(),
         };
-        let mut reply = Self::error(
-            StatusCode::BAD_REQUEST,
-            "PARAM_ERROR",
-            number,
-            format!("参数错误: {field} is {issue}"),
-        );
-        reply.body["detail"] = json!({"field": field, "issue": issue});
-        reply
-    }
-
-    /// A business rule that is broken.
-    pub fn invalid(message: impl Into<String>) -> Self {
-        Self::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", 0, message)
-    }
-
-    /// No such thing.
-    pub fn not_found(what: &str) -> Self {
-        let message = format!("{what} does not exist or belongs to another brand");
-        Self::error(StatusCode::NOT_FOUND, "NOT_FOUND", 268_578_608, message)
-    }
-
-    /// The signature is wrong, in the part named.
-    pub fn sign_error(message: impl Into<String>) -> Self {
-        Self::error(StatusCode::UNAUTHORIZED, "SIGN_ERROR", 0, message)
-    }
-
-    /// The outcome is not known.
-    pub fn system_error() -> Self {
-        let message = "系统异常,请用原参数重试";
-        Self::error(StatusCode::INTERNAL_SERVER_ERROR, "SYSTEM_ERROR", 0, message)
-    }
-
-    /// Too fast.
-    pub fn rate_limited() -> Self {
-        let message = "请求频率超限,请降低频率后用原参数重试";
-        Self::error(StatusCode::TOO_MANY_REQUESTS, "RATELIMIT_EXCEEDED", 270_924_289, message)
-    }
-
-    /// The answer as it goes out: signed, or signed wrongly when that is the fault.
-    pub fn sign(self, keys: &Keys, fault: Option<FaultKind>) -> Response<Body> {
-        let text = self.body.to_string();
-        let stale = fault == Some(FaultKind::StaleTimestamp);
-        let now = Timestamp::now();
-        let seconds = now.as_second() - if stale { STALE_SECONDS } else { 0 };
-        let timestamp = seconds.to_string();
-        let nonce = signing::nonce();
-        let signed = if fault == Some(FaultKind::BadSignature) { "other bytes" } else { &text };
-        let message = signing::answer_message(&timestamp, &nonce, signed.as_bytes());
-        // Without random numbers nothing here works; the client sees a signature that does not verify.
-        let signature = keys.wechatpay_private_key.sign(&message).unwrap_or_default();
+        let (timestamp, nonce) = (seconds.to_string(), signing::nonce());
+        let message = signing::answer_message(&timestamp, &nonce, body.as_bytes());
+        let signature = match (keys.wechatpay.sign(&message), fault) {
+            (Ok(signature), Some(FaultKind::BadSignature)) => {
+                Some(format!("WECHATPAY/SIGNTEST/{signature}"))
+            }
+            (Ok(signature), _) => Some(signature),
+            (Err(_), _) => None,
+        };
         let serial = match fault {
-            Some(FaultKind::WrongSerial) => "PUB_KEY_ID_0000000000000000000000000000000404",
-            _ => &keys.wechatpay_public_key_id,
+            Some(FaultKind::WrongSerial) => "PUB_KEY_ID_0000000000000000000000000000000000",
+            _ => keys.public.wechatpay_public_key_id.as_str(),
         };
-        let request_id =
-            format!("08{:X}{:08X}-{}", now.as_millisecond(), rand::random::<u32>(), self.number);
-        let sent = if fault == Some(FaultKind::TamperedBody) { tampered(&text) } else { text };
-        let length = sent.len();
-        let body = if fault == Some(FaultKind::TruncatedBody) {
-            Body::new(CutOff(Some(Bytes::copy_from_slice(&sent.as_bytes()[..length / 2]))))
+        if fault == Some(FaultKind::TamperedBody) {
+            body = tampered(body);
+        }
+        let request_id = format!("08{:030X}-{}", rand::random::<u128>() >> 8, self.number);
+        let length = body.len();
+        let truncated = fault == Some(FaultKind::TruncatedBody);
+        let bytes = Bytes::from(body);
+        let body = if truncated {
+            Body::new(CutOff { part: Some(bytes.slice(..length / 2)), sent: false })
         } else {
-            Body::from(sent)
+            Body::from(bytes)
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        for (name, value) in [
-            ("Wechatpay-Timestamp", timestamp.as_str()),
-            ("Wechatpay-Nonce", &nonce),
-            ("Wechatpay-Signature", &signature),
-            ("Wechatpay-Serial", serial),
-            ("Request-ID", &request_id),
-        ] {
+        let mut set = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
+        };
+        set(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        set(header::CONTENT_LENGTH, &length.to_string());
+        set(HeaderName::from_static("request-id"), &request_id);
+        set(HeaderName::from_static("wechatpay-timestamp"), &timestamp);
+        set(HeaderName::from_static("wechatpay-nonce"), &nonce);
+        set(HeaderName::from_static("wechatpay-serial"), serial);
+        if let Some(signature) = signature {
+            set(HeaderName::from_static("wechatpay-signature"), &signature);
+        }
+        // The clock may be a test's, so the date is not left to the HTTP library.
+        let printer = rfc2822::DateTimePrinter::new();
+        if let Ok(date) = printer.timestamp_to_rfc9110_string(&now) {
+            set(header::DATE, &date);
+        }
+        if let Some((name, value)) = self.extra {
+            set(name, value);
         }
         response
     }
 }
 
-/// The body with another stock id, so that whoever believes it records the wrong one.
-fn tampered(text: &str) -> String {
-    match text.find("\"stock_id\":\"") {
-        Some(at) => format!("{}\"stock_id\":\"9{}", &text[..at], &text[at + 12..]),
-        None => text.replacen('{', "{ ", 1),
-    }
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// A body that ends before it is whole, by an error that makes the server close the connection.
-struct CutOff(Option<Bytes>);
+/// The body with another stock id, or where it names none, with one more space: still JSON, so that
+/// only the signature tells.
+fn tampered(mut body: String) -> String {
+    const BEFORE: &str = "\"stock_id\":\"";
+    let digit = body.find(BEFORE).map(|at| at + BEFORE.len());
+    match digit.and_then(|at| body.get(at..=at).map(|digit| (at, digit == "9"))) {
+        Some((at, nine)) => body.replace_range(at..=at, if nine { "8" } else { "9" }),
+        None => body.push(' '),
+    }
+    body
+}
+
+/// A body of unknown length that ends early: the `Content-Length` header promises more.
+struct CutOff {
+    part: Option<Bytes>,
+    sent: bool,
+}
 
 impl http_body::Body for CutOff {
     type Data = Bytes;
-    type Error = std::io::Error;
+    type Error = std::convert::Infallible;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-        std::task::Poll::Ready(Some(match self.0.take() {
-            Some(bytes) => Ok(http_body::Frame::data(bytes)),
-            None => Err(std::io::Error::other("cut off on purpose")),
-        }))
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(part) = self.part.take() {
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        // The server drops what it has not sent when a body ends early, so it gets a turn to send.
+        if !std::mem::replace(&mut self.sent, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(None)
     }
-}
-
-/// A stock as the API shows it.
-pub fn entity(stock_id: u64, stored: &StoredStock, now: Timestamp) -> Value {
-    let mut entity = stored.stock.clone();
-    entity["product_coupon_id"] = stored.product_coupon_id.as_str().into();
-    entity["stock_id"] = stock_id.to_string().into();
-    entity["state"] = stored.state(now).into();
-    entity["sent_count_info"] = json!({"total_count": 0, "today_count": 0});
-    if entity["coupon_code_mode"] == "UPLOAD" {
-        entity["coupon_code_count_info"] = json!({"total_count": 0, "available_count": 0});
-    }
-    if let Some(deactivated) = &stored.deactivated {
-        entity["deactivate_request_no"] = deactivated.request_no.as_str().into();
-        entity["deactivate_time"] = deactivated.time.as_str().into();
-        entity["deactivate_reason"] = deactivated.reason.as_str().into();
-    }
-    entity
 }

@@ -1,197 +1,293 @@
-//! What goes wrong on purpose, so that users can see how their pipelines take it.
+//! Faults that the sandbox injects on request, so that a pipeline can be tried against a bad day: what
+//! there is, how it is asked for, and a seeded draw for each request.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use thiserror::Error;
 
-/// How long a slow answer takes when nothing else is said.
-const SLOW: Duration = Duration::from_secs(3);
-
-/// A way in which an exchange goes wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum FaultKind {
+    /// The connection is closed and nothing was done.
     DropBefore,
+    /// It is done, but the connection is closed without an answer.
     DropAfter,
+    /// Status 500, and nothing was done.
     ErrorBefore,
+    /// It is done, but the answer is status 500.
     ErrorAfter,
+    /// Status 429.
     RateLimit,
+    /// The answer comes late.
     Slow,
+    /// The answer's signature does not verify.
     BadSignature,
+    /// The answer was changed after it was signed.
     TamperedBody,
+    /// The answer's timestamp is old.
     StaleTimestamp,
+    /// The answer names another key.
     WrongSerial,
+    /// The answer ends in the middle.
     TruncatedBody,
+    /// A known request number is answered with an error in place of its stock.
     AlreadyExists,
 }
 
 impl FaultKind {
-    /// Every kind with its name and what it does.
-    pub const ALL: [(Self, &'static str, &'static str); 12] = [
-        (Self::DropBefore, "drop-before", "the connection is closed before anything is done"),
-        (
-            Self::DropAfter,
-            "drop-after",
-            "it is done, and the connection is closed without an answer",
-        ),
-        (Self::ErrorBefore, "error-before", "500 SYSTEM_ERROR before anything is done"),
-        (Self::ErrorAfter, "error-after", "it is done, and answered with 500 SYSTEM_ERROR"),
-        (Self::RateLimit, "rate-limit", "429 RATELIMIT_EXCEEDED, nothing is done"),
-        (Self::Slow, "slow", "the answer comes after 3 s, or as said: slow=0.1:500ms"),
-        (
-            Self::BadSignature,
-            "bad-signature",
-            "it is done; the answer's signature is of other bytes",
-        ),
-        (
-            Self::TamperedBody,
-            "tampered-body",
-            "it is done; the answer's body is changed after signing",
-        ),
-        (
-            Self::StaleTimestamp,
-            "stale-timestamp",
-            "it is done; the answer was signed 10 minutes ago",
-        ),
-        (Self::WrongSerial, "wrong-serial", "it is done; the answer names another key"),
-        (
-            Self::TruncatedBody,
-            "truncated-body",
-            "it is done; the connection is closed in mid-answer",
-        ),
-        (
-            Self::AlreadyExists,
-            "already-exists",
-            "400 ALREADY_EXISTS for a request number that made a stock before",
-        ),
+    /// Every kind, in the order in which they are tried on a request.
+    pub const ALL: [Self; 12] = [
+        Self::DropBefore,
+        Self::DropAfter,
+        Self::ErrorBefore,
+        Self::ErrorAfter,
+        Self::RateLimit,
+        Self::Slow,
+        Self::BadSignature,
+        Self::TamperedBody,
+        Self::StaleTimestamp,
+        Self::WrongSerial,
+        Self::TruncatedBody,
+        Self::AlreadyExists,
     ];
 
-    /// The name as written on the command line.
+    /// The name on the command line.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| name)
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DropBefore => "drop-before",
+            Self::DropAfter => "drop-after",
+            Self::ErrorBefore => "error-before",
+            Self::ErrorAfter => "error-after",
+            Self::RateLimit => "rate-limit",
+            Self::Slow => "slow",
+            Self::BadSignature => "bad-signature",
+            Self::TamperedBody => "tampered-body",
+            Self::StaleTimestamp => "stale-timestamp",
+            Self::WrongSerial => "wrong-serial",
+            Self::TruncatedBody => "truncated-body",
+            Self::AlreadyExists => "already-exists",
+        }
+    }
+
+    /// What it does, in one sentence, for `--help` and the README.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::DropBefore => "closes the connection before anything is done",
+            Self::DropAfter => "does what was asked, then closes the connection without an answer",
+            Self::ErrorBefore => "answers 500 SYSTEM_ERROR and does nothing",
+            Self::ErrorAfter => "does what was asked, then answers 500 SYSTEM_ERROR",
+            Self::RateLimit => "answers 429 RATELIMIT_EXCEEDED and does nothing",
+            Self::Slow => {
+                "does what was asked and answers late, by 2 s or as told: `slow=0.2:500ms`"
+            }
+            Self::BadSignature => "answers with a signature that does not verify",
+            Self::TamperedBody => "changes the answer after signing it",
+            Self::StaleTimestamp => "signs the answer with a timestamp ten minutes old",
+            Self::WrongSerial => "names another public key id than the one it signs with",
+            Self::TruncatedBody => "sends half of the answer and closes the connection",
+            Self::AlreadyExists => {
+                "answers 400 ALREADY_EXISTS to a known request number in place of its stock"
+            }
+        }
     }
 }
 
-/// One kind with how often it happens.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fault {
-    /// The kind.
-    pub kind: FaultKind,
-    /// From 0 to 1.
-    pub probability: f64,
-    /// How long a slow answer takes.
-    pub delay: Duration,
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Why a fault was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FaultError {
-    /// Not KIND=PROBABILITY.
-    #[error("`{0}` is not KIND=PROBABILITY, such as drop-after=0.1")]
-    Form(String),
+    /// Not `KIND=PROBABILITY`.
+    #[error("`{spec}` is not a fault; write KIND=PROBABILITY, for example drop-after=0.1")]
+    Form {
+        /// What was written.
+        spec: String,
+    },
     /// No such kind.
-    #[error("there is no fault `{kind}`; did you mean `{nearest}`?")]
+    #[error("there is no fault `{kind}`{}", suggestion(*.nearest, .known))]
     Kind {
-        /// As given.
+        /// What was written.
         kind: String,
-        /// The nearest that there is.
-        nearest: &'static str,
+        /// A kind that is near it.
+        nearest: Option<&'static str>,
+        /// All kinds, for when none is near.
+        known: String,
     },
     /// Not a probability.
-    #[error("`{0}` is not a probability from 0 to 1")]
-    Probability(String),
-    /// Not a span of time.
-    #[error("`{0}` is not a span of time such as 500ms or 3s")]
-    Delay(String),
+    #[error("`{text}` in `{spec}` is not a probability; write a number from 0 to 1")]
+    Probability {
+        /// What was written.
+        spec: String,
+        /// The part that is wrong.
+        text: String,
+    },
+    /// Not a delay.
+    #[error("`{text}` in `{spec}` is not a delay; write for example 500ms or 3s, at most 1h")]
+    Delay {
+        /// What was written.
+        spec: String,
+        /// The part that is wrong.
+        text: String,
+    },
+    /// A delay where none belongs.
+    #[error("`{kind}` takes no delay; only slow does, as in slow=0.2:3s")]
+    NoDelay {
+        /// The kind that was written.
+        kind: FaultKind,
+    },
+    /// One kind twice.
+    #[error("the fault `{kind}` is given twice; give it once, with one probability")]
+    Twice {
+        /// The kind.
+        kind: FaultKind,
+    },
 }
 
-impl FromStr for Fault {
-    type Err = FaultError;
-
-    fn from_str(text: &str) -> Result<Self, FaultError> {
-        let (name, rest) = text.split_once('=').ok_or_else(|| FaultError::Form(text.to_owned()))?;
-        let found = FaultKind::ALL.iter().find(|(_, known, _)| *known == name);
-        let (kind, ..) = found.ok_or_else(|| FaultError::Kind {
-            kind: name.to_owned(),
-            nearest: FaultKind::ALL
-                .iter()
-                .map(|(_, known, _)| *known)
-                .min_by_key(|known| strsim::damerau_levenshtein(known, name))
-                .unwrap_or_default(),
-        })?;
-        let (probability, delay) = match rest.split_once(':') {
-            Some((probability, delay)) => (probability, Some(delay)),
-            None => (rest, None),
-        };
-        let delay = match delay {
-            Some(delay) => span(delay).ok_or_else(|| FaultError::Delay(delay.to_owned()))?,
-            None => SLOW,
-        };
-        let number: f64 =
-            probability.parse().map_err(|_| FaultError::Probability(probability.to_owned()))?;
-        if !(0.0..=1.0).contains(&number) {
-            return Err(FaultError::Probability(probability.to_owned()));
-        }
-        Ok(Self { kind: *kind, probability: number, delay })
-    }
+fn suggestion(nearest: Option<&'static str>, known: &str) -> String {
+    nearest.map_or_else(
+        || format!("; the kinds are {known}"),
+        |nearest| format!("; did you mean `{nearest}`?"),
+    )
 }
 
-/// A span of time such as `500ms` or `3s`.
-#[must_use]
-pub fn span(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        _ => None,
-    }
-}
-
-/// The faults of a sandbox and the dice that decide.
-#[derive(Debug)]
+/// Which faults to inject, and how often.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Faults {
-    list: Vec<Fault>,
-    dice: Mutex<StdRng>,
+    probabilities: [f64; FaultKind::ALL.len()],
+    slow_by: Option<Duration>,
 }
 
-impl Default for Faults {
-    fn default() -> Self {
-        Self::new(Vec::new(), 0)
-    }
-}
+/// By how much `slow` delays an answer when not told.
+const SLOW_BY: Duration = Duration::from_secs(2);
+/// The longest delay.
+const LONGEST: Duration = Duration::from_hours(1);
 
 impl Faults {
-    /// Faults with the seed that makes their order the same for the same order of requests.
-    #[must_use]
-    pub fn new(list: Vec<Fault>, seed: u64) -> Self {
-        Self { list, dice: Mutex::new(StdRng::seed_from_u64(seed)) }
+    /// Reads `KIND=PROBABILITY` (for `slow` also `slow=PROBABILITY:DELAY`).
+    ///
+    /// # Errors
+    /// When one of them is not understood; the error says why and what would be.
+    pub fn parse<S: AsRef<str>>(specs: &[S]) -> Result<Self, FaultError> {
+        let mut faults = Self::default();
+        let mut seen = Vec::new();
+        for spec in specs {
+            let spec = spec.as_ref();
+            let form = || FaultError::Form { spec: spec.to_owned() };
+            let (name, value) = spec.split_once('=').ok_or_else(form)?;
+            let kind = kind_of(name.trim())?;
+            let (text, delay) = match value.split_once(':') {
+                Some((text, delay)) => (text.trim(), Some(delay.trim())),
+                None => (value.trim(), None),
+            };
+            let probability = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+            let Some(probability) = probability else {
+                let (spec, text) = (spec.to_owned(), text.to_owned());
+                return Err(FaultError::Probability { spec, text });
+            };
+            if let Some(text) = delay {
+                if kind != FaultKind::Slow {
+                    return Err(FaultError::NoDelay { kind });
+                }
+                let Some(delay) = parse_delay(text) else {
+                    let (spec, text) = (spec.to_owned(), text.to_owned());
+                    return Err(FaultError::Delay { spec, text });
+                };
+                faults.slow_by = Some(delay);
+            }
+            if seen.contains(&kind) {
+                return Err(FaultError::Twice { kind });
+            }
+            seen.push(kind);
+            faults.probabilities[kind as usize] = probability;
+        }
+        Ok(faults)
     }
 
-    /// What goes wrong with the next request, if anything. Every kind is diced for, so that one does
-    /// not change the order of another.
-    pub fn next(&self) -> Option<Fault> {
-        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut hit = None;
-        for fault in &self.list {
-            let happens = dice.random_bool(fault.probability);
-            if happens && hit.is_none() {
-                hit = Some(*fault);
+    /// Whether nothing is ever injected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.probabilities.iter().all(|probability| *probability == 0.0)
+    }
+
+    /// What happens to the next request. Takes the same number of random draws whatever it finds, so
+    /// that the same order of requests meets the same faults.
+    pub(super) fn draw(&self, random: &mut Random) -> Drawn {
+        let mut drawn = Drawn::default();
+        for (kind, probability) in FaultKind::ALL.into_iter().zip(self.probabilities) {
+            if random.next_unit() >= probability {
+                continue;
+            }
+            if kind == FaultKind::Slow {
+                drawn.delay = self.slow_by.unwrap_or(SLOW_BY);
+            } else if drawn.kind.is_none() {
+                drawn.kind = Some(kind);
             }
         }
-        hit
+        drawn
     }
 }
 
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+fn kind_of(name: &str) -> Result<FaultKind, FaultError> {
+    FaultKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names = FaultKind::ALL.map(FaultKind::name);
+        let nearest = names
+            .into_iter()
+            .map(|known| (strsim::jaro_winkler(known, name), known))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .map(|(_, known)| known);
+        FaultError::Kind { kind: name.to_owned(), nearest, known: names.join(", ") }
+    })
+}
+
+/// Reads a span of time such as `500ms`, `3s` or `1m`, at most an hour.
+#[must_use]
+pub fn parse_delay(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    let milliseconds = match unit {
+        "ms" => 1.0,
+        "s" => 1e3,
+        "m" => 60e3,
+        _ => return None,
+    };
+    let seconds = number.parse::<f64>().ok()? * milliseconds / 1e3;
+    Duration::try_from_secs_f64(seconds).ok().filter(|delay| *delay <= LONGEST)
+}
+
+/// What was drawn for one request: at most one kind, and `slow` with it or alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Drawn {
+    pub kind: Option<FaultKind>,
+    pub delay: Duration,
+}
+
+/// `SplitMix64`: small, and the same sequence for a seed in every version of every library.
+#[derive(Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 up to but not including 1.
+    #[allow(clippy::cast_precision_loss)] // 53 bits are what an f64 holds.
+    fn next_unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -200,30 +296,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_as_written() {
-        let fault: Fault = "drop-after=0.25".parse().unwrap();
-        assert_eq!((fault.kind, fault.probability), (FaultKind::DropAfter, 0.25));
-        let slow: Fault = "slow=1:250ms".parse().unwrap();
-        assert_eq!(slow.delay, Duration::from_millis(250));
-        for (text, message) in [
-            ("drop-after", "`drop-after` is not KIND=PROBABILITY, such as drop-after=0.1"),
-            ("drop-aftre=1", "there is no fault `drop-aftre`; did you mean `drop-after`?"),
-            ("slow=2", "`2` is not a probability from 0 to 1"),
-            ("slow=NaN", "`NaN` is not a probability from 0 to 1"),
-            ("slow=1:3", "`3` is not a span of time such as 500ms or 3s"),
-        ] {
-            assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
+    fn a_kind_is_at_its_own_place_in_the_table() {
+        for (place, kind) in FaultKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+            assert_eq!(kind_of(kind.name()), Ok(kind));
+            assert!(!kind.sentence().is_empty());
         }
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_faults() {
-        let order = |seed| {
-            let list = vec!["drop-after=0.3".parse().unwrap(), "slow=0.3".parse().unwrap()];
-            let faults = Faults::new(list, seed);
-            (0..50).map(|_| faults.next().map(|fault| fault.kind)).collect::<Vec<_>>()
+    fn a_fault_that_is_not_understood_says_what_would_be() {
+        let error = |spec: &str| Faults::parse(&[spec]).unwrap_err().to_string();
+        assert_eq!(
+            error("drop-befor=1"),
+            "there is no fault `drop-befor`; did you mean `drop-before`?"
+        );
+        assert!(error("xyz=1").contains("the kinds are drop-before, drop-after"));
+        assert!(error("drop-before").contains("KIND=PROBABILITY"));
+        assert!(error("slow=0.2:3days").contains("500ms"));
+        assert!(error("slow=0.2:-3s").contains("500ms"));
+        assert!(error("drop-before=0.2:3s").contains("takes no delay"));
+        for bad in ["slow=1.5", "slow=-0.1", "slow=NaN", "slow=", "slow=inf"] {
+            assert!(error(bad).contains("from 0 to 1"), "{bad}");
+        }
+        let twice = Faults::parse(&["slow=0", "slow=1"]).unwrap_err();
+        assert_eq!(twice, FaultError::Twice { kind: FaultKind::Slow });
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_faults_about_as_often_as_asked() {
+        let faults = Faults::parse(&["drop-after=0.25", "slow=0.5:10ms"]).unwrap();
+        let draws = |seed| {
+            let mut random = Random::new(seed);
+            (0..4000).map(|_| faults.draw(&mut random)).collect::<Vec<_>>()
         };
-        assert_eq!(order(7), order(7));
-        assert_ne!(order(7), order(8));
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
+        let dropped = draws(7).iter().filter(|drawn| drawn.kind.is_some()).count();
+        let slow = draws(7).iter().filter(|drawn| drawn.delay == Duration::from_millis(10)).count();
+        assert!((900..1100).contains(&dropped), "{dropped}");
+        assert!((1900..2100).contains(&slow), "{slow}");
+    }
+
+    #[test]
+    fn zero_never_happens_and_one_always_does() {
+        let faults = Faults::parse(&["drop-before=0", "error-after=1"]).unwrap();
+        let mut random = Random::new(1);
+        for _ in 0..1000 {
+            assert_eq!(faults.draw(&mut random).kind, Some(FaultKind::ErrorAfter));
+        }
+        assert!(Faults::default().is_empty() && !faults.is_empty());
     }
 }

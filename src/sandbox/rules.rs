@@ -1,437 +1,291 @@
-//! The sandbox's own reading of the rules on a stock, over plain JSON and independent of the
-//! validator, so that one can be tested against the other (API document, section 4).
-
-use std::collections::HashSet;
+//! The sandbox's own check of request bodies, on purpose apart from `validate`: two readings of the same
+//! documentation (the *add stock* request) that can be held against each other.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// What is wrong with a request, as the API's `detail` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where, as a JSON pointer below the body.
-    pub field: String,
-    /// What is wrong there.
-    pub issue: &'static str,
-}
+use super::shape::{Checked, Object};
 
-enum Shape {
-    Text(usize),
-    Link,
-    Moment,
-    Integer(i64, i64),
-    Boolean,
-    OneOf(&'static [&'static str]),
-    Object(&'static [Field]),
-    List { item: &'static Shape, empty: bool, repeats: bool },
-}
-
-struct Field(&'static str, bool, Shape);
-
-const MUST: bool = true;
-const MAY: bool = false;
-const ANY: usize = usize::MAX;
-const FEN: i64 = (1 << 53) - 1;
-
-const STOCK: &[Field] = &[
-    Field("remark", MAY, Shape::Text(20)),
-    Field("coupon_code_mode", MUST, Shape::OneOf(&["WECHATPAY", "UPLOAD", "API_ASSIGN"])),
-    Field(
-        "stock_send_rule",
-        MUST,
-        Shape::Object(&[
-            Field("max_count", MUST, Shape::Integer(1, 100_000_000)),
-            Field("max_count_per_day", MAY, Shape::Integer(1, 100_000_000)),
-            Field("max_count_per_user", MUST, Shape::Integer(1, 100)),
-        ]),
-    ),
-    Field(
-        "single_usage_rule",
-        MAY,
-        Shape::Object(&[
-            Field("coupon_available_period", MUST, PERIOD),
-            Field("normal_coupon", MAY, NORMAL),
-            Field("discount_coupon", MAY, DISCOUNT),
-            Field("exchange_coupon", MAY, EXCHANGE),
-        ]),
-    ),
-    Field(
-        "sequential_usage_rule",
-        MAY,
-        Shape::Object(&[
-            Field("coupon_available_period", MUST, PERIOD),
-            Field(
-                "normal_coupon_list",
-                MAY,
-                Shape::List { item: &NORMAL, empty: false, repeats: true },
-            ),
-            Field(
-                "discount_coupon_list",
-                MAY,
-                Shape::List { item: &DISCOUNT, empty: false, repeats: true },
-            ),
-            Field(
-                "exchange_coupon_list",
-                MAY,
-                Shape::List { item: &EXCHANGE, empty: false, repeats: true },
-            ),
-            Field("special_first", MAY, Shape::Boolean),
-        ]),
-    ),
-    Field(
-        "usage_rule_display_info",
-        MUST,
-        Shape::Object(&[
-            Field(
-                "coupon_usage_method_list",
-                MUST,
-                Shape::List {
-                    item: &Shape::OneOf(&["OFFLINE", "MINI_PROGRAM", "APP", "PAYMENT_CODE"]),
-                    empty: false,
-                    repeats: false,
-                },
-            ),
-            Field("mini_program_appid", MAY, Shape::Text(ANY)),
-            Field("mini_program_path", MAY, Shape::Text(ANY)),
-            Field("app_path", MAY, Shape::Text(ANY)),
-            Field("usage_description", MUST, Shape::Text(1000)),
-            Field(
-                "coupon_available_store_info",
-                MAY,
-                Shape::Object(&[
-                    Field("description", MUST, Shape::Text(1000)),
-                    Field("mini_program_appid", MAY, Shape::Text(ANY)),
-                    Field("mini_program_path", MAY, Shape::Text(ANY)),
-                ]),
-            ),
-        ]),
-    ),
-    Field(
-        "coupon_display_info",
-        MUST,
-        Shape::Object(&[
-            Field("code_display_mode", MUST, Shape::OneOf(&["INVISIBLE", "BARCODE", "QRCODE"])),
-            Field(
-                "background_color",
-                MAY,
-                Shape::OneOf(&[
-                    "Color010", "Color020", "Color030", "Color040", "Color050", "Color060",
-                    "Color070", "Color080", "Color090", "Color100",
-                ]),
-            ),
-            Field(
-                "entrance_mini_program",
-                MAY,
-                Shape::Object(&[
-                    Field("appid", MUST, Shape::Text(ANY)),
-                    Field("path", MUST, Shape::Text(ANY)),
-                    Field("entrance_wording", MUST, Shape::Text(5)),
-                    Field("guidance_wording", MUST, Shape::Text(6)),
-                ]),
-            ),
-            Field(
-                "entrance_official_account",
-                MAY,
-                Shape::Object(&[Field("appid", MUST, Shape::Text(ANY))]),
-            ),
-            Field(
-                "entrance_finder",
-                MAY,
-                Shape::Object(&[
-                    Field("finder_id", MUST, Shape::Text(ANY)),
-                    Field("finder_video_id", MUST, Shape::Text(ANY)),
-                    Field("finder_video_cover_image_url", MUST, Shape::Link),
-                ]),
-            ),
-        ]),
-    ),
-    Field("notify_config", MUST, Shape::Object(&[Field("notify_appid", MUST, Shape::Text(ANY))])),
-    Field("store_scope", MUST, Shape::OneOf(&["NONE", "ALL", "SPECIFIC"])),
+const USES: &str = "coupon_usage_method_list";
+const PERIOD: &str = "coupon_available_period";
+const DAYS: [&str; 7] =
+    ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+const COLORS: [&str; 10] = [
+    "Color010", "Color020", "Color030", "Color040", "Color050", "Color060", "Color070", "Color080",
+    "Color090", "Color100",
 ];
+/// The largest whole number that JSON readers keep exactly (RFC 8785).
+const EXACT: i64 = (1 << 53) - 1;
+const YEAR_SECONDS: i64 = 365 * 86_400;
 
-const PERIOD: Shape = Shape::Object(&[
-    Field("available_begin_time", MUST, Shape::Moment),
-    Field("available_end_time", MUST, Shape::Moment),
-    Field("available_days", MAY, Shape::Integer(1, 365)),
-    Field("wait_days_after_receive", MAY, Shape::Integer(0, 30)),
-    Field(
-        "weekly_available_period",
-        MAY,
-        Shape::Object(&[
-            Field(
-                "day_list",
-                MAY,
-                Shape::List {
-                    item: &Shape::OneOf(&[
-                        "MONDAY",
-                        "TUESDAY",
-                        "WEDNESDAY",
-                        "THURSDAY",
-                        "FRIDAY",
-                        "SATURDAY",
-                        "SUNDAY",
-                    ]),
-                    empty: true,
-                    repeats: false,
-                },
-            ),
-            Field(
-                "day_period_list",
-                MAY,
-                Shape::List {
-                    item: &Shape::Object(&[
-                        Field("begin_time", MUST, Shape::Integer(0, 86399)),
-                        Field("end_time", MUST, Shape::Integer(0, 86399)),
-                    ]),
-                    empty: true,
-                    repeats: true,
-                },
-            ),
-        ]),
-    ),
-    Field(
-        "irregular_available_period_list",
-        MAY,
-        Shape::List {
-            item: &Shape::Object(&[
-                Field("begin_time", MUST, Shape::Moment),
-                Field("end_time", MUST, Shape::Moment),
-            ]),
-            empty: true,
-            repeats: true,
-        },
-    ),
-]);
-const NORMAL: Shape = Shape::Object(&[
-    Field("threshold", MUST, Shape::Integer(0, FEN)),
-    Field("discount_amount", MUST, Shape::Integer(1, FEN)),
-]);
-const DISCOUNT: Shape = Shape::Object(&[
-    Field("threshold", MUST, Shape::Integer(0, FEN)),
-    Field("percent_off", MUST, Shape::Integer(1, 99)),
-]);
-const EXCHANGE: Shape = Shape::Object(&[
-    Field("threshold", MUST, Shape::Integer(0, FEN)),
-    Field("exchange_price", MUST, Shape::Integer(0, FEN)),
-]);
-
-/// Whether the sandbox takes a stock; the first thing that is wrong otherwise.
-pub fn check(stock: &Value) -> Result<(), Fault> {
-    shape("/stock", stock, &Shape::Object(STOCK))?;
-    usage(stock)?;
-    display(stock)
+/// The request number of a body, in the form that the API takes.
+fn request_number<'a>(body: &Object<'a>) -> Checked<&'a str> {
+    let number = body.needs_text("out_request_no")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !(6..=40).contains(&number.len()) || !number.chars().all(fits) {
+        return body.refuse("out_request_no", "must be 6 to 40 of 0-9, A-Z, a-z, _ and -");
+    }
+    Ok(number)
 }
 
-fn fault<T>(field: &str, issue: &'static str) -> Result<T, Fault> {
-    Err(Fault { field: field.to_owned(), issue })
+/// Checks the body of *add stock*; gives its request number.
+pub(super) fn add_stock(body: &Value) -> Checked<&str> {
+    let body = Object::of(String::new(), body, &["out_request_no", "stock"])?;
+    let number = request_number(&body)?;
+    stock(&body.needs_object(
+        "stock",
+        &[
+            "remark",
+            "coupon_code_mode",
+            "stock_send_rule",
+            "single_usage_rule",
+            "sequential_usage_rule",
+            "usage_rule_display_info",
+            "coupon_display_info",
+            "notify_config",
+            "store_scope",
+        ],
+    )?)?;
+    Ok(number)
 }
 
-fn shape(at: &str, value: &Value, wanted: &Shape) -> Result<(), Fault> {
-    match wanted {
-        Shape::Text(most) => match value.as_str() {
-            Some("") => fault(at, "too short"),
-            Some(text) if text.chars().count() > *most => fault(at, "too long"),
-            Some(_) => Ok(()),
-            None => fault(at, "not a string"),
-        },
-        Shape::Link => match value.as_str() {
-            Some(text) if text.len() > 8 && text.starts_with("https://") => Ok(()),
-            _ => fault(at, "not an https link"),
-        },
-        Shape::Moment => match moment(value) {
-            Some(_) => Ok(()),
-            None => fault(at, "not an RFC 3339 time with offset"),
-        },
-        Shape::Integer(least, most) => match value.as_i64() {
-            Some(number) if (*least..=*most).contains(&number) => Ok(()),
-            Some(_) => fault(at, "out of range"),
-            None => fault(at, "not an integer"),
-        },
-        Shape::Boolean if value.is_boolean() => Ok(()),
-        Shape::Boolean => fault(at, "not a boolean"),
-        Shape::OneOf(names) => match value.as_str() {
-            Some(text) if names.contains(&text) => Ok(()),
-            _ => fault(at, "not one of the values"),
-        },
-        Shape::Object(fields) => {
-            let Some(object) = value.as_object() else { return fault(at, "not an object") };
-            if let Some(key) = object.keys().find(|key| !fields.iter().any(|f| f.0 == *key)) {
-                return fault(&format!("{at}/{key}"), "not a field");
-            }
-            for Field(name, must, wanted) in *fields {
-                let at = format!("{at}/{name}");
-                match object.get(*name) {
-                    Some(value) => shape(&at, value, wanted)?,
-                    None if *must => return fault(&at, "missing"),
-                    None => {}
-                }
-            }
-            Ok(())
-        }
-        Shape::List { item, empty, repeats } => {
-            let Some(items) = value.as_array() else { return fault(at, "not a list") };
-            if items.is_empty() && !empty {
-                return fault(at, "empty");
-            }
-            for (index, value) in items.iter().enumerate() {
-                shape(&format!("{at}/{index}"), value, item)?;
-            }
-            let mut seen = HashSet::new();
-            if !repeats && items.iter().any(|item| !seen.insert(item.to_string())) {
-                return fault(at, "repeated");
-            }
-            Ok(())
-        }
-    }
+/// Checks the body of *deactivate stock*; gives its request number and reason.
+pub(super) fn deactivate(body: &Value) -> Checked<(&str, &str)> {
+    let body = Object::of(String::new(), body, &["out_request_no", "deactivate_reason"])?;
+    Ok((request_number(&body)?, body.needs_text_up_to("deactivate_reason", 150)?))
 }
 
-/// `2026-12-01T00:00:00+08:00` or with `Z`, fractions allowed; nothing else that a lenient parser takes.
-fn moment(value: &Value) -> Option<Timestamp> {
-    let text = value.as_str()?;
-    let bytes = text.as_bytes();
-    let digits = |range: std::ops::Range<usize>| {
-        bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
-    };
-    let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    let head = signs.iter().all(|(at, sign)| bytes.get(*at) == Some(sign))
-        && [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].into_iter().all(digits);
-    let mut rest = text.get(19..)?;
-    if let Some(fraction) = rest.strip_prefix('.') {
-        rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        if rest.len() == fraction.len() {
-            return None;
+fn stock(stock: &Object) -> Checked {
+    stock.text_up_to("remark", 20)?;
+    stock.needs_word("coupon_code_mode", &["WECHATPAY", "UPLOAD", "API_ASSIGN"])?;
+
+    let send = stock.needs_object(
+        "stock_send_rule",
+        &["max_count", "max_count_per_day", "max_count_per_user"],
+    )?;
+    send.needs_whole("max_count", 1..=100_000_000)?;
+    send.whole("max_count_per_day", 1..=100_000_000)?;
+    send.needs_whole("max_count_per_user", 1..=100)?;
+
+    match stock.at_most_one_of(&["single_usage_rule", "sequential_usage_rule"])? {
+        Some("single_usage_rule") => single_usage_rule(stock)?,
+        Some(_) => sequential_usage_rule(stock)?,
+        None => {
+            let issue = "is missing; either it or sequential_usage_rule is required";
+            stock.refuse("single_usage_rule", issue)?;
         }
     }
-    let offset = rest == "Z" || {
-        let o = rest.as_bytes();
-        o.len() == 6
-            && matches!(o[0], b'+' | b'-')
-            && o[3] == b':'
-            && [1, 2, 4, 5].iter().all(|at| o[*at].is_ascii_digit())
-    };
-    (head && offset).then(|| text.parse().ok()).flatten()
+    usage_rule_display_info(stock)?;
+    coupon_display_info(stock)?;
+    stock.needs_object("notify_config", &["notify_appid"])?.needs_text("notify_appid")?;
+    stock.needs_word("store_scope", &["NONE", "ALL", "SPECIFIC"])?;
+    Ok(())
 }
 
-fn usage(stock: &Value) -> Result<(), Fault> {
-    let single = stock.get("single_usage_rule").and_then(Value::as_object);
-    let sequential = stock.get("sequential_usage_rule").and_then(Value::as_object);
-    let (rule, at, kinds) = match (single, sequential) {
-        (Some(rule), None) => (
-            rule,
-            "/stock/single_usage_rule",
-            ["normal_coupon", "discount_coupon", "exchange_coupon"],
-        ),
-        (None, Some(rule)) => (
-            rule,
-            "/stock/sequential_usage_rule",
-            ["normal_coupon_list", "discount_coupon_list", "exchange_coupon_list"],
-        ),
-        _ => return fault("/stock", "exactly one of single_usage_rule and sequential_usage_rule"),
-    };
-    if kinds.iter().filter(|kind| rule.contains_key(**kind)).count() > 1 {
-        return fault(at, "more than one kind of coupon");
-    }
-    for (at, coupon) in rule
-        .get("normal_coupon")
-        .map(|coupon| (format!("{at}/normal_coupon"), coupon))
-        .into_iter()
-        .chain(
-            rule.get("normal_coupon_list")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .enumerate()
-                .map(|(index, coupon)| (format!("{at}/normal_coupon_list/{index}"), coupon)),
-        )
-    {
-        let number = |name: &str| coupon.get(name).and_then(Value::as_i64).unwrap_or(0);
-        if number("threshold") > 0 && number("discount_amount") > number("threshold") {
-            return fault(&format!("{at}/discount_amount"), "above the threshold");
-        }
-    }
-    let at = format!("{at}/coupon_available_period");
-    match rule.get("coupon_available_period").and_then(Value::as_object) {
-        Some(found) => period(&at, found, single.is_some()),
-        None => fault(&at, "missing"),
-    }
-}
-
-fn period(at: &str, period: &Map<String, Value>, single: bool) -> Result<(), Fault> {
-    let time = |name: &str| period.get(name).and_then(moment);
-    if let (Some(begin), Some(end)) = (time("available_begin_time"), time("available_end_time")) {
-        if begin >= end {
-            return fault(&format!("{at}/available_end_time"), "not after the begin");
-        }
-        if end.as_nanosecond() - begin.as_nanosecond() > 365 * 86_400 * 1_000_000_000 {
-            return fault(
-                &format!("{at}/available_end_time"),
-                "more than 365 days after the begin",
-            );
-        }
-    }
-    let days = period.contains_key("available_days");
-    if days && !single {
-        return fault(&format!("{at}/available_days"), "not for a sequential rule");
-    }
-    if days && period.contains_key("irregular_available_period_list") {
-        return fault(&format!("{at}/available_days"), "not with irregular_available_period_list");
-    }
-    if single && !days && period.contains_key("wait_days_after_receive") {
-        return fault(&format!("{at}/wait_days_after_receive"), "only with available_days");
-    }
-    for (index, span) in list(period.get("irregular_available_period_list")).iter().enumerate() {
-        let begin = span.get("begin_time").and_then(moment);
-        if begin >= span.get("end_time").and_then(moment) {
-            return fault(
-                &format!("{at}/irregular_available_period_list/{index}/end_time"),
-                "not after the begin",
-            );
-        }
-    }
-    let weekly = period.get("weekly_available_period");
-    let mut spans = Vec::new();
-    let at = format!("{at}/weekly_available_period/day_period_list");
-    for (index, span) in list(weekly.and_then(|w| w.get("day_period_list"))).iter().enumerate() {
-        let second = |name: &str| span.get(name).and_then(Value::as_i64).unwrap_or(0);
-        if second("begin_time") >= second("end_time") {
-            return fault(&format!("{at}/{index}/end_time"), "not after the begin");
-        }
-        spans.push((second("begin_time"), second("end_time")));
-    }
-    spans.sort_unstable();
-    if spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {
-        return fault(&at, "overlapping");
+fn single_usage_rule(stock: &Object) -> Checked {
+    let kinds = ["normal_coupon", "discount_coupon", "exchange_coupon"];
+    let keys = [&[PERIOD][..], &kinds].concat();
+    let rule = stock.needs_object("single_usage_rule", &keys)?;
+    available_period(&rule, true)?;
+    if let Some(kind) = rule.at_most_one_of(&kinds)? {
+        offer(kind, &rule.needs_object(kind, &offer_keys(kind))?)?;
     }
     Ok(())
 }
 
-fn list(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn display(stock: &Value) -> Result<(), Fault> {
-    let at = "/stock/usage_rule_display_info";
-    let Some(info) = stock.get("usage_rule_display_info") else { return fault(at, "missing") };
-    let has = |value: &Value, name: &str| value.get(name).is_some();
-    let methods = list(info.get("coupon_usage_method_list"));
-    let lists = |method: &str| methods.iter().any(|value| value.as_str() == Some(method));
-    if lists("MINI_PROGRAM") || has(info, "mini_program_appid") || has(info, "mini_program_path") {
-        for name in ["mini_program_appid", "mini_program_path"] {
-            if !has(info, name) {
-                return fault(&format!("{at}/{name}"), "missing");
-            }
+fn sequential_usage_rule(stock: &Object) -> Checked {
+    let kinds = ["normal_coupon_list", "discount_coupon_list", "exchange_coupon_list"];
+    let keys = [&[PERIOD, "special_first"][..], &kinds].concat();
+    let rule = stock.needs_object("sequential_usage_rule", &keys)?;
+    available_period(&rule, false)?;
+    if let Some(kind) = rule.at_most_one_of(&kinds)? {
+        rule.filled_list(kind)?;
+        for item in rule.objects(kind, &offer_keys(kind))? {
+            offer(kind, &item)?;
         }
     }
-    if lists("APP") && !has(info, "app_path") {
-        return fault(&format!("{at}/app_path"), "missing");
+    rule.flag("special_first")?;
+    Ok(())
+}
+
+fn offer_keys(kind: &str) -> [&'static str; 2] {
+    let second = match kind.split('_').next() {
+        Some("normal") => "discount_amount",
+        Some("discount") => "percent_off",
+        _ => "exchange_price",
+    };
+    ["threshold", second]
+}
+
+fn offer(kind: &str, offer: &Object) -> Checked {
+    let threshold = offer.needs_whole("threshold", 0..=EXACT)?;
+    match offer_keys(kind)[1] {
+        key @ "discount_amount" => {
+            let amount = offer.needs_whole(key, 1..=EXACT)?;
+            if threshold > 0 && amount > threshold {
+                return offer.refuse(key, "must not be above the threshold");
+            }
+        }
+        key @ "percent_off" => {
+            offer.needs_whole(key, 1..=99)?;
+        }
+        key => {
+            offer.needs_whole(key, 0..=EXACT)?;
+        }
     }
-    if let Some(stores) = info.get("coupon_available_store_info")
-        && has(stores, "mini_program_appid") != has(stores, "mini_program_path")
-    {
-        return fault(
-            &format!("{at}/coupon_available_store_info"),
-            "mini_program_appid and mini_program_path only together",
-        );
+    Ok(())
+}
+
+fn available_period(rule: &Object, single: bool) -> Checked {
+    let mut keys = vec![
+        "available_begin_time",
+        "available_end_time",
+        "wait_days_after_receive",
+        "weekly_available_period",
+        "irregular_available_period_list",
+    ];
+    if single {
+        keys.push("available_days");
+    }
+    let period = rule.needs_object(PERIOD, &keys)?;
+    let (begin, end) = span(&period, "available_begin_time", "available_end_time")?;
+    if end.as_nanosecond() - begin.as_nanosecond() > i128::from(YEAR_SECONDS) * 1_000_000_000 {
+        return period.refuse("available_end_time", "must be at most 365 days after the begin");
+    }
+    let days = period.whole("available_days", 1..=365)?;
+    if days.is_some() && period.has("irregular_available_period_list") {
+        let issue = "must not be given together with irregular_available_period_list";
+        return period.refuse("available_days", issue);
+    }
+    let wait = period.whole("wait_days_after_receive", 0..=30)?;
+    if single && wait.is_some() && days.is_none() {
+        let issue = "must not be given without available_days";
+        return period.refuse("wait_days_after_receive", issue);
+    }
+    weekly_available_period(&period)?;
+    for item in period.objects("irregular_available_period_list", &["begin_time", "end_time"])? {
+        span(&item, "begin_time", "end_time")?;
+    }
+    Ok(())
+}
+
+fn weekly_available_period(period: &Object) -> Checked {
+    const SPANS: &str = "day_period_list";
+    let Some(weekly) = period.object("weekly_available_period", &["day_list", SPANS])? else {
+        return Ok(());
+    };
+    weekly.words("day_list", &DAYS)?;
+    let mut earlier: Vec<(i64, i64)> = Vec::new();
+    for item in weekly.objects(SPANS, &["begin_time", "end_time"])? {
+        let begin = item.needs_whole("begin_time", 0..=86_399)?;
+        let end = item.needs_whole("end_time", 0..=86_399)?;
+        if begin >= end {
+            return item.refuse("end_time", "must be after begin_time");
+        }
+        if earlier.iter().any(|other| begin < other.1 && other.0 < end) {
+            return item.refuse("begin_time", "must not overlap another period of the day");
+        }
+        earlier.push((begin, end));
+    }
+    Ok(())
+}
+
+fn span(object: &Object, begin: &str, end: &str) -> Checked<(Timestamp, Timestamp)> {
+    let time = |key| {
+        let text = object.needs_text(key)?;
+        match rfc_3339(text) {
+            Some(time) => Ok(time),
+            None => object.refuse(key, "must be a time such as 2026-12-01T00:00:00+08:00"),
+        }
+    };
+    let times = (time(begin)?, time(end)?);
+    if times.0 >= times.1 {
+        return object.refuse(end, &format!("must be after {begin}"));
+    }
+    Ok(times)
+}
+
+/// Reads RFC 3339 and nothing more: the library alone would also take times without seconds, a space
+/// for the `T`, or a zone in brackets.
+fn rfc_3339(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let like = |bytes: &[u8], form: &[u8]| {
+        bytes.len() == form.len()
+            && bytes.iter().zip(form).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                form => byte.eq_ignore_ascii_case(form),
+            })
+    };
+    let (date, mut rest) = bytes.split_at_checked(19)?;
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest = (1..=9).contains(&digits).then(|| &fraction[digits..])?;
+    }
+    let offset = like(rest, b"Z") || like(rest, b"+00:00") || like(rest, b"-00:00");
+    let hours: u8 = text.get(text.len().checked_sub(5)?..text.len() - 3)?.parse().unwrap_or(0);
+    let fits = like(date, b"0000-00-00T00:00:00") && offset && (like(rest, b"Z") || hours < 24);
+    fits.then(|| text.parse().ok())?
+}
+
+fn usage_rule_display_info(stock: &Object) -> Checked {
+    let keys = [
+        USES,
+        "mini_program_appid",
+        "mini_program_path",
+        "app_path",
+        "usage_description",
+        "coupon_available_store_info",
+    ];
+    let info = stock.needs_object("usage_rule_display_info", &keys)?;
+    if info.filled_list(USES)?.is_none() {
+        return info.refuse(USES, "is missing");
+    }
+    let uses = info.words(USES, &["OFFLINE", "MINI_PROGRAM", "APP", "PAYMENT_CODE"])?;
+    for key in ["mini_program_appid", "mini_program_path"] {
+        if info.text(key)?.is_none() && uses.contains(&"MINI_PROGRAM") {
+            return info.refuse(key, "is required with MINI_PROGRAM");
+        }
+    }
+    info.together("mini_program_appid", "mini_program_path")?;
+    if info.text("app_path")?.is_none() && uses.contains(&"APP") {
+        return info.refuse("app_path", "is required with APP");
+    }
+    info.needs_text_up_to("usage_description", 1000)?;
+    let keys = ["description", "mini_program_appid", "mini_program_path"];
+    if let Some(store) = info.object("coupon_available_store_info", &keys)? {
+        store.needs_text_up_to("description", 1000)?;
+        store.text("mini_program_appid")?;
+        store.text("mini_program_path")?;
+        store.together("mini_program_appid", "mini_program_path")?;
+    }
+    Ok(())
+}
+
+fn coupon_display_info(stock: &Object) -> Checked {
+    let (program, account, finder) =
+        ("entrance_mini_program", "entrance_official_account", "entrance_finder");
+    let keys = ["code_display_mode", "background_color", program, account, finder];
+    let info = stock.needs_object("coupon_display_info", &keys)?;
+    info.needs_word("code_display_mode", &["INVISIBLE", "BARCODE", "QRCODE"])?;
+    info.word("background_color", &COLORS)?;
+    let keys = ["appid", "path", "entrance_wording", "guidance_wording"];
+    if let Some(program) = info.object(program, &keys)? {
+        program.needs_text("appid")?;
+        program.needs_text("path")?;
+        program.needs_text_up_to("entrance_wording", 5)?;
+        program.needs_text_up_to("guidance_wording", 6)?;
+    }
+    if let Some(account) = info.object(account, &["appid"])? {
+        account.needs_text("appid")?;
+    }
+    let keys = ["finder_id", "finder_video_id", "finder_video_cover_image_url"];
+    if let Some(finder) = info.object(finder, &keys)? {
+        finder.needs_text("finder_id")?;
+        finder.needs_text("finder_video_id")?;
+        let cover = finder.needs_text("finder_video_cover_image_url")?;
+        if cover.strip_prefix("https://").is_none_or(str::is_empty) {
+            return finder.refuse("finder_video_cover_image_url", "must be an https:// link");
+        }
     }
     Ok(())
 }

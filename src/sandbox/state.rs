@@ -1,170 +1,208 @@
-//! What the sandbox remembers: its stocks and the requests that made them, appended to a file line by
-//! line before an answer goes out, so that a killed sandbox forgets nothing that it said.
+//! The sandbox's state file: one line of JSON for each thing that happened, written before the answer
+//! goes out, so that a killed sandbox forgets nothing that it answered. `book.rs` gives it meaning.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::SandboxError;
+use crate::wechatpay::entity::StockEntity;
 
-/// The first line of a state file.
-const HEADER: &str = "{\"couponctl_sandbox_state\":1}";
-/// The first stock's id.
-const FIRST_ID: u64 = 1_000_000_013_001;
+const VERSION: u64 = 1;
 
-/// A stock.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct StoredStock {
-    /// The product coupon that it belongs to.
-    pub product_coupon_id: String,
-    /// Its content, defaults filled in.
-    pub stock: Value,
-    /// The request that made it.
-    pub out_request_no: String,
-    /// That request's body.
-    pub body: String,
-    /// Set once it is deactivated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deactivated: Option<Deactivated>,
-}
-
-/// When and why a stock was deactivated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deactivated {
-    /// The request.
-    pub request_no: String,
-    /// RFC 3339.
-    pub time: String,
-    /// As the brand gave it.
-    pub reason: String,
-}
-
+/// The first line.
 #[derive(Serialize, Deserialize)]
+struct Header {
+    couponctl_sandbox_state: u64,
+    brand_id: String,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
-    Made { stock_id: u64, made: StoredStock },
-    Deactivated { stock_id: u64, deactivated: Deactivated },
+pub(super) enum Event {
+    /// A stock was made.
+    Made { out_request_no: String, fingerprint: String, stock: Box<StockEntity> },
+    /// A stock was deactivated.
+    Deactivated {
+        out_request_no: String,
+        fingerprint: String,
+        stock_id: String,
+        time: String,
+        reason: String,
+    },
 }
 
-/// Everything that the sandbox remembers.
-#[derive(Debug, Default)]
-pub struct State {
-    /// By id.
-    pub stocks: BTreeMap<u64, StoredStock>,
-    /// Ids by the request number that made them.
-    pub by_number: HashMap<String, u64>,
-    file: Option<(PathBuf, File)>,
+/// An open state file, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    file: File,
+    /// Length up to the end of the last whole line.
+    length: u64,
 }
 
-impl StoredStock {
-    /// The moment from which on it is of no use.
-    fn end(&self) -> Option<Timestamp> {
-        let rule =
-            self.stock.get("single_usage_rule").or(self.stock.get("sequential_usage_rule"))?;
-        rule.get("coupon_available_period")?.get("available_end_time")?.as_str()?.parse().ok()
-    }
-
-    /// `SENDING`, `STOPPED` or `DEACTIVATED`.
-    pub fn state(&self, now: Timestamp) -> &'static str {
-        if self.deactivated.is_some() {
-            "DEACTIVATED"
-        } else if self.end().is_some_and(|end| end <= now) {
-            "STOPPED"
-        } else {
-            "SENDING"
+impl StateFile {
+    /// Opens or makes the file, and reads what happened so far. A last line without its end was cut
+    /// off while it was written, so nobody was told of it: it is dropped.
+    pub fn open(path: &Path, brand_id: &str) -> Result<(Self, Vec<Event>), SandboxError> {
+        let failed = |error| SandboxError::file(path, error);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
         }
-    }
-}
-
-impl State {
-    /// Opens the state of a file, or an empty one that nothing keeps.
-    pub fn open(path: Option<PathBuf>) -> Result<Self, SandboxError> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let broken = |message: String| SandboxError::Home { path: path.clone(), message };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(|error| broken(error.to_string()))?;
-        file.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => {
-                broken("another sandbox uses this state; stop it, or use another state".to_owned())
+        let mut options = File::options();
+        options.read(true).append(true).create(true);
+        let mut file = options.open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(SandboxError::InUse { file: path.to_owned() });
             }
-            std::fs::TryLockError::Error(error) => broken(error.to_string()),
-        })?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(|error| broken(error.to_string()))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut state = Self::default();
-        let mut lines = text[..whole].lines();
-        if lines.next().is_some_and(|first| first != HEADER) {
-            return Err(broken(
-                "this is no state of this sandbox version; delete it to begin anew".to_owned(),
-            ));
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        for (index, line) in lines.enumerate() {
-            let line = serde_json::from_str(line).map_err(|error| {
-                broken(format!("line {}: {error}; delete the file to begin anew", index + 2))
-            })?;
-            state.take(line);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole < bytes.len() {
+            // Only what this program may have left behind is cut away, never another kind of file.
+            if whole == 0 && !header_line(brand_id).as_bytes().starts_with(&bytes) {
+                return Err(garbage(path, 1, "it is not the state of a sandbox"));
+            }
+            bytes.truncate(whole);
         }
-        // A last line that was cut off was never answered.
-        file.set_len(whole as u64).map_err(|error| broken(error.to_string()))?;
+        let events = read(&bytes, path, brand_id)?;
+        let mut state = Self { file, length: whole as u64 };
+        state.file.set_len(state.length).map_err(failed)?;
+        state.file.seek(io::SeekFrom::End(0)).map_err(failed)?;
         if whole == 0 {
-            writeln!(file, "{HEADER}").map_err(|error| broken(error.to_string()))?;
+            state.append_line(&header_line(brand_id)).map_err(failed)?;
         }
-        state.file = Some((path, file));
-        Ok(state)
+        Ok((state, events))
     }
 
-    fn take(&mut self, line: Line) {
-        match line {
-            Line::Made { stock_id, made } => {
-                self.by_number.insert(made.out_request_no.clone(), stock_id);
-                self.stocks.insert(stock_id, made);
+    /// Writes an event down. After an error the file is as before.
+    pub fn append(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_string(event)?;
+        line.push('\n');
+        self.append_line(&line)
+    }
+
+    fn append_line(&mut self, line: &str) -> io::Result<()> {
+        match self.file.write_all(line.as_bytes()) {
+            Ok(()) => {
+                self.length += line.len() as u64;
+                Ok(())
             }
-            Line::Deactivated { stock_id, deactivated } => {
-                if let Some(stock) = self.stocks.get_mut(&stock_id) {
-                    stock.deactivated = Some(deactivated);
-                }
+            Err(error) => {
+                self.file.set_len(self.length)?;
+                Err(error)
             }
         }
     }
+}
 
-    fn keep(&mut self, line: Line) -> std::io::Result<()> {
-        if let Some((_, file)) = &mut self.file {
-            let mut text = serde_json::to_string(&line)?;
-            text.push('\n');
-            file.write_all(text.as_bytes())?;
+fn header_line(brand_id: &str) -> String {
+    let brand_id = serde_json::Value::from(brand_id);
+    format!("{{\"couponctl_sandbox_state\":{VERSION},\"brand_id\":{brand_id}}}\n")
+}
+
+fn read(bytes: &[u8], path: &Path, brand_id: &str) -> Result<Vec<Event>, SandboxError> {
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').zip(1..);
+    let Some((first, _)) = lines.next() else {
+        return Ok(Vec::new());
+    };
+    let header: Header = serde_json::from_slice(first)
+        .map_err(|_| garbage(path, 1, "it is not the state of a sandbox"))?;
+    if header.couponctl_sandbox_state != VERSION {
+        let found = header.couponctl_sandbox_state;
+        let reason = format!("it is of version {found}, and this program reads version {VERSION}");
+        return Err(garbage(path, 1, &reason));
+    }
+    if header.brand_id != brand_id {
+        let reason = format!("it is of brand {}, not of brand {brand_id}", header.brand_id);
+        return Err(garbage(path, 1, &reason));
+    }
+    lines
+        .map(|(line, number)| {
+            serde_json::from_slice(line).map_err(|error| garbage(path, number, &error.to_string()))
+        })
+        .collect()
+}
+
+/// The error for a state that cannot be used.
+pub(super) fn garbage(path: &Path, line: usize, reason: &str) -> SandboxError {
+    SandboxError::State { file: PathBuf::from(path), line, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: usize) -> Event {
+        Event::Deactivated {
+            out_request_no: format!("request-{number}"),
+            fingerprint: "f".into(),
+            stock_id: "1".into(),
+            time: "2026-11-23T00:00+08:00".into(),
+            reason: "原因".into(),
         }
-        self.take(line);
-        Ok(())
     }
 
-    /// Makes a stock.
-    pub fn make(&mut self, made: StoredStock) -> std::io::Result<u64> {
-        let stock_id = self.stocks.keys().next_back().map_or(FIRST_ID, |last| last + 1);
-        self.keep(Line::Made { stock_id, made })?;
-        Ok(stock_id)
+    fn open(path: &Path) -> Result<(StateFile, Vec<Event>), SandboxError> {
+        StateFile::open(path, "120344")
     }
 
-    /// Deactivates a stock for good.
-    pub fn deactivate(&mut self, stock_id: u64, deactivated: Deactivated) -> std::io::Result<()> {
-        self.keep(Line::Deactivated { stock_id, deactivated })
+    #[test]
+    fn a_state_cut_off_at_any_byte_keeps_its_whole_lines_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/state.jsonl");
+        let (mut state, events) = open(&path).unwrap();
+        assert_eq!(events, []);
+        for number in 0..3 {
+            state.append(&event(number)).unwrap();
+        }
+        drop(state);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..=whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let lines = whole[..length].split(|byte| *byte == b'\n').count() - 1;
+            let (mut state, events) = open(&path).unwrap();
+            assert_eq!(events, (0..lines.saturating_sub(1)).map(event).collect::<Vec<_>>());
+            state.append(&event(9)).unwrap();
+            drop(state);
+            assert_eq!(open(&path).unwrap().1.last(), Some(&event(9)), "cut at {length}");
+        }
     }
 
-    /// Stocks of a product coupon that count among its 200.
-    pub fn live(&self, product_coupon_id: &str, now: Timestamp) -> usize {
-        self.stocks
-            .values()
-            .filter(|stock| stock.product_coupon_id == product_coupon_id)
-            .filter(|stock| stock.state(now) == "SENDING")
-            .count()
+    #[test]
+    fn a_file_that_is_not_a_state_is_named_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        let newer = header_line("120344").replace(":1", ":2");
+        let damaged = header_line("120344") + "rubbish\n";
+        for (text, says) in [
+            ("my notes", "line 1: it is not the state of a sandbox"),
+            ("my notes\n", "line 1: it is not the state of a sandbox"),
+            (&newer, "line 1: it is of version 2"),
+            (&header_line("7"), "line 1: it is of brand 7, not of brand 120344"),
+            (&damaged, "line 2: "),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = open(&path).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(error.contains("notes.txt") && error.contains("delete"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_state_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.jsonl");
+        let held = open(&path).unwrap();
+        assert!(matches!(open(&path), Err(SandboxError::InUse { .. })));
+        drop(held);
+        open(&path).unwrap();
     }
 }

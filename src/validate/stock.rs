@@ -58,7 +58,7 @@ pub fn check(stock: &Stock, now: Timestamp, found: &mut Vec<Problem>) {
 /// The rules on any text.
 fn text(text: &Text, at: &Path, found: &mut Vec<Problem>) {
     let trimmed = text.trim();
-    if trimmed.is_empty() {
+    if text.is_empty() {
         found.push(
             Problem::new(Rule::TextEmpty, at.clone(), "the text is empty")
                 .help("write the text, or remove the line if the field is optional"),

@@ -50,8 +50,9 @@ impl Server {
         for line in text.lines().skip(1) {
             let line: Value = serde_json::from_str(line).unwrap();
             if let Some(made) = line.get("made") {
-                let id = made["stock_id"].as_u64().unwrap().to_string();
-                let remark = made["made"]["stock"]["remark"].as_str().unwrap_or_default();
+                let stock = &made["stock"];
+                let id = stock["stock_id"].as_str().unwrap().to_owned();
+                let remark = stock["remark"].as_str().unwrap_or_default();
                 stocks.insert(id, remark.to_owned());
             }
         }
