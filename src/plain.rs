@@ -3,21 +3,26 @@
 
 use std::borrow::Cow;
 
-/// Text from outside, made safe for a terminal: control characters, and those that turn the
-/// direction of writing, are shown as escapes.
+/// Characters that a terminal obeys instead of showing, or that nobody sees: C0 and C1 controls, line
+/// and paragraph separators, those that turn the direction of text, invisible spaces. Joiners stay,
+/// since emoji are made with them.
+#[must_use]
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text from outside, made safe for a terminal: unsafe characters are shown as escapes.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let unsafe_here = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(unsafe_here) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if unsafe_here(character) {
-            safe.extend(character.escape_unicode());
+        if is_unsafe(character) {
+            safe.extend(character.escape_default());
         } else {
             safe.push(character);
         }

@@ -18,11 +18,10 @@ use crate::lockfile::journal::{Closed, Intent, Record, Result as MadeRecord};
 use crate::lockfile::session::Appender;
 use crate::lockfile::{Holders, Lock};
 use crate::plan::{Action, Change};
-use crate::wechatpay::client::{Answer, Client};
+use crate::wechatpay::client::{self, Answer, Client};
 use crate::wechatpay::content;
 use crate::wechatpay::entity::StockEntity;
 use crate::wechatpay::error::ApiError;
-use crate::wechatpay::retry::Attempt;
 use crate::wechatpay::stock::Stock;
 use outcome::{Event, Failure, Outcome, Success};
 use settle::{Found, Listings};
@@ -216,9 +215,11 @@ impl Worker {
         let body = identity::request_body(number, job.intent.stock.get());
         let events = self.events.clone();
         let of = name.clone();
-        let report = move |attempt: &Attempt| {
-            // Nobody listens any more only when the run is over.
-            let _ = events.send(Event::Retry { name: of.clone(), attempt: attempt.clone() });
+        let report = move |event| {
+            if let client::Event::Retrying { attempt, error, wait } = event {
+                // Nobody listens any more only when the run is over.
+                let _ = events.send(Event::Retry { name: of.clone(), attempt, error, wait });
+            }
         };
         match self.client.add_stock(&coupon, &body, &report).await {
             Ok(answer) => {
@@ -227,13 +228,13 @@ impl Worker {
             }
             Err(error) if error.is_already_exists() => Step::AlreadyExists(Box::new(job), error),
             Err(error) => {
-                if error.proves_nothing_was_made() && !job.open_before {
+                if !error.outcome_unknown() && !job.open_before {
                     let reason = error.to_string();
                     let closed = Closed { out_request_no: number.clone(), reason };
                     // Left open, it is settled by the next run: no harm.
                     let _ = self.journal.append(&Record::Closed(closed)).await;
                 }
-                if error.was_never_sent() {
+                if matches!(error, ApiError::Stopped { attempts: 0, .. }) {
                     Step::Settled(Outcome::NotStarted { name })
                 } else {
                     fail(Failure::Api(error))

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -11,7 +12,6 @@ use crate::identity::StockName;
 use crate::wechatpay::content::Difference;
 use crate::wechatpay::entity::{StockEntity, StockState};
 use crate::wechatpay::error::ApiError;
-use crate::wechatpay::retry::Attempt;
 
 /// Something that happened during an apply.
 #[derive(Debug, Clone)]
@@ -20,8 +20,12 @@ pub enum Event {
     Retry {
         /// The stock.
         name: StockName,
-        /// What failed and how long the wait is.
-        attempt: Attempt,
+        /// Which attempt failed, from 1.
+        attempt: u32,
+        /// What with.
+        error: ApiError,
+        /// How long the wait is.
+        wait: Duration,
     },
     /// A stock is settled, one way or the other.
     Finished(Outcome),
@@ -234,7 +238,7 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> String {
         match self {
-            Self::Api(error) | Self::AlreadyExists { error, .. } => error.code(),
+            Self::Api(error) | Self::AlreadyExists { error, .. } => error.word(),
             Self::OtherContent { .. } => "OTHER_CONTENT".to_owned(),
             Self::Dead { state, .. } => state.to_string(),
             Self::Taken { .. } => "TAKEN".to_owned(),

@@ -60,7 +60,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
         let (answer, signal) = until_done(terminal, client, call).await;
         let entity = match answer {
             Ok(answer) => answer.value,
-            Err(error) => bail!("{error}; {}", error.advice()),
+            Err(error) => bail!("{error}\n  {}", error.advice()),
         };
         if let Some(signal) = signal {
             return Ok(Err(signal));

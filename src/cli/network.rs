@@ -2,7 +2,6 @@
 //! signals that stop a run.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -13,7 +12,6 @@ use super::workspace::sandbox_home;
 use crate::config::Config;
 use crate::sandbox::{Faults, Sandbox, SandboxOptions};
 use crate::wechatpay::client::{Client, ClientOptions, Credentials};
-use crate::wechatpay::retry::FIRST_DELAY;
 use crate::wechatpay::signing::{PrivateKey, PublicKey};
 
 /// The embedded sandbox, and what goes wrong in it.
@@ -96,7 +94,8 @@ fn options(config: &Config) -> ClientOptions {
         timeout: api.timeout,
         max_attempts: api.max_attempts,
         retry: api.retry,
-        first_delay: FIRST_DELAY.min(api.retry / 4).max(Duration::from_millis(10)),
+        // A short bound on retries leaves room for some all the same.
+        first_delay: ClientOptions::default().first_delay.min(api.retry / 4),
     }
 }
 

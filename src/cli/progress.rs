@@ -79,13 +79,11 @@ impl<'a> Progress<'a> {
 
 fn event_line(event: &Event) -> String {
     match event {
-        Event::Retry { name, attempt } => paint(
+        Event::Retry { name, attempt, error, wait } => paint(
             FAINT,
             &format!(
-                "  {name}: attempt {} failed: {}; again in {:.1} s",
-                attempt.number,
-                attempt.error,
-                attempt.wait.as_secs_f64()
+                "  {name}: attempt {attempt} failed: {error}; again in {:.1} s",
+                wait.as_secs_f64()
             ),
         ),
         Event::Finished(outcome) => outcome_line(outcome),
@@ -115,12 +113,12 @@ fn outcome_line(outcome: &Outcome) -> String {
 
 fn event_json(event: &Event) -> Value {
     match event {
-        Event::Retry { name, attempt } => json!({
+        Event::Retry { name, attempt, error, wait } => json!({
             "event": "retry",
             "name": name,
-            "attempt": attempt.number,
-            "message": attempt.error.to_string(),
-            "wait_ms": u64::try_from(attempt.wait.as_millis()).unwrap_or(u64::MAX),
+            "attempt": attempt,
+            "message": error.to_string(),
+            "wait_ms": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         }),
         Event::Finished(Outcome::Done { name, product_coupon_id, stock_id, replaces, how }) => {
             json!({

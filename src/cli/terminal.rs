@@ -5,7 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{ColorWhen, Ended, Status};
 use crate::render::{BAD, CARE, paint};
@@ -42,20 +45,19 @@ impl Terminal {
 
     /// Starts the log on standard error.
     pub fn log(&self, verbose: u8) {
-        let level = match verbose {
-            0 => LevelFilter::WARN,
-            1 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
-        };
         if self.quiet || verbose == 0 {
             return;
         }
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_ansi(self.err != ColorChoice::Never)
+        let (ours, others) = match verbose {
+            1 => (LevelFilter::DEBUG, LevelFilter::WARN),
+            _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
+        };
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(self.colours_errors())
             .with_writer(io::stderr)
             .with_target(verbose > 1)
-            .init();
+            .with_filter(Targets::new().with_default(others).with_target("couponctl", ours));
+        tracing_subscriber::registry().with(lines).init();
     }
 
     /// Whether a person can answer a question.

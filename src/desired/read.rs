@@ -21,6 +21,9 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Most documents of a file.
 const MOST_DOCUMENTS: usize = 1000;
 
+/// Most brackets that may be open at once; with more, the fast reader takes quadratic time.
+const MOST_BRACKETS: i32 = 32;
+
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
 /// Reads and checks a file.
@@ -129,7 +132,7 @@ fn is_plain(text: &str) -> bool {
             return false;
         }
     }
-    document_starts(text) <= MOST_DOCUMENTS
+    !brackets.leave_open(b'\n') && document_starts(text) <= MOST_DOCUMENTS
 }
 
 /// The brackets of a line. Where a list or mapping in brackets goes on behind its line, the readers
@@ -143,7 +146,8 @@ struct Brackets {
 }
 
 impl Brackets {
-    /// Takes a bracket, a quote or a line's end; says whether a line leaves a bracket open.
+    /// Takes a bracket, a quote or a line's end; says whether a line leaves a bracket open, or has
+    /// too many open.
     fn leave_open(&mut self, byte: u8) -> bool {
         let step = match byte {
             b'[' | b'{' => 1,
@@ -165,7 +169,7 @@ impl Brackets {
         if self.quote.is_none() {
             self.open_outside_quotes += step;
         }
-        false
+        self.open > MOST_BRACKETS
     }
 }
 

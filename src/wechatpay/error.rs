@@ -1,387 +1,228 @@
-//! What can go wrong with a call: what happened, whether the stock may have been made all the same,
-//! and what to do next. Never holds a key, a signature or an Authorization header.
+//! What can go wrong between this machine and the API, told apart by what a caller can do about
+//! it. Everything that came from the server is escaped and capped before it is kept here, and no
+//! variant ever holds a key, an `Authorization` header or a signature.
 
-use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Deserialize;
+use thiserror::Error;
 
-use super::verify::{self, Unverified};
-use crate::plain::plain;
+pub use super::failure::{
+    ClockOffset, ErrorAnswer, ListProblem, Transport, TransportKind, Unreadable, Unverified,
+    UnverifiedReason,
+};
 
-/// Most characters of a server's text that are shown.
-const SHOWN_CHARS: usize = 300;
-
-/// A call that failed, after all its attempts.
-#[derive(Debug, Clone)]
-pub struct ApiError {
-    /// What the last attempt failed with.
-    pub kind: ErrorKind,
-    /// Attempts that went out.
-    pub attempts: u32,
-    /// From the first attempt to the last answer.
-    pub elapsed: Duration,
-    /// Whether an attempt may have been carried out though its answer was not believed or not seen.
-    pub in_doubt: bool,
-}
-
-/// What an attempt failed with.
-#[derive(Debug, Clone)]
-pub enum ErrorKind {
-    /// The API answered with an error.
-    Refused(Box<Refusal>),
-    /// A 2xx answer that does not verify.
-    Unverified {
-        /// Why.
-        why: Unverified,
-        /// For WeChat Pay's support.
-        request_id: Option<String>,
-    },
-    /// A verified answer that is not what such an answer should be.
-    Unreadable {
+/// Why a client could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClientError {
+    /// A base URL that requests must not go to.
+    #[error("{setting} `{url}` {problem}")]
+    Url {
+        /// `base_url` or `fallback_url`.
+        setting: &'static str,
+        /// As written, without a user name and password.
+        url: String,
         /// What is wrong with it.
-        why: String,
-        /// For WeChat Pay's support.
-        request_id: Option<String>,
+        problem: String,
     },
-    /// No whole answer came.
-    Transport {
-        /// Of which sort.
-        sort: TransportSort,
-        /// What the network stack says.
-        message: String,
-        /// The host.
+    /// A number that cannot work.
+    #[error("{setting} is 0; it must be at least 1")]
+    Zero {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A credential that does not fit in a header.
+    #[error("{setting} {problem}")]
+    Credential {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The HTTP client or TLS could not be set up.
+    #[error(
+        "the HTTPS client could not be set up: {0}; if it is about CA certificates, install them \
+         (package `ca-certificates`) or name a file of them in SSL_CERT_FILE"
+    )]
+    Setup(String),
+}
+
+/// Why a call failed. Cheap to clone and to send between tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// `ALREADY_EXISTS`: the request number was used, so the stock exists; its id is found by
+    /// listing the product coupon's stocks and comparing content.
+    #[error("{0}")]
+    AlreadyExists(Box<ErrorAnswer>),
+    /// The API answered with an error: a 4xx that the same request would get again, or, inside
+    /// [`ApiError::Exhausted`], a 429 or 5xx.
+    #[error("{0}")]
+    Answered(Box<ErrorAnswer>),
+    /// A redirect (3xx), which is never followed: a signature covers one path on one host.
+    #[error("{host} answered {status}, a redirect{}, which is never followed", to(location.as_deref()))]
+    Redirected {
+        /// The host that answered.
         host: String,
-    },
-    /// The run was stopped.
-    Stopped,
-    /// The request could not be made.
-    Request(String),
-}
-
-/// Sorts of network trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportSort {
-    /// The host's name is not known.
-    Dns,
-    /// Nobody listens there, or no way leads there.
-    Connect,
-    /// The host's certificate is not right.
-    Tls,
-    /// No answer in time.
-    TimedOut,
-    /// The connection was closed before the answer was whole.
-    CutOff,
-    /// The answer is larger than any answer of the API.
-    TooLarge,
-}
-
-/// An answer with an error status.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// HTTP status.
-    pub status: u16,
-    /// `code`, where the body has one.
-    pub code: Option<String>,
-    /// `message`, or the start of a body that is not JSON.
-    pub message: String,
-    /// `detail`, as JSON.
-    pub detail: Option<String>,
-    /// `Request-ID`.
-    pub request_id: Option<String>,
-    /// `Retry-After`.
-    pub retry_after: Option<Duration>,
-    /// How far this machine's clock is from the server's, in words.
-    pub clock_off: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Body {
-    code: Option<String>,
-    message: Option<String>,
-    detail: Option<serde_json::Value>,
-}
-
-fn shown(text: &str) -> String {
-    let mut text: String = plain(text.trim()).into_owned();
-    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-impl Refusal {
-    /// Reads an error answer, signed or not, JSON or not.
-    #[must_use]
-    pub fn read(
+        /// The status, 300 to 399.
         status: u16,
-        headers: &reqwest::header::HeaderMap,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Self {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let date = header("Date").and_then(http_date);
-        let body_text = String::from_utf8_lossy(body);
-        let parsed: Option<Body> = serde_json::from_str(&body_text).ok();
-        let (code, message, detail) = match parsed {
-            Some(Body { code, message, detail }) => (code, message.unwrap_or_default(), detail),
-            None => (None, body_text.into_owned(), None),
-        };
-        Self {
-            status,
-            code: code.map(|code| shown(&code)),
-            message: shown(&message),
-            detail: detail
-                .filter(|detail| !detail.is_null())
-                .map(|detail| shown(&detail.to_string())),
-            request_id: header("Request-ID").map(shown),
-            retry_after: header("Retry-After").and_then(|value| retry_after(value, now)),
-            clock_off: date.map(|date| verify::off(now, date)),
-        }
-    }
-
-    fn is_code(&self, code: &str) -> bool {
-        self.code.as_deref() == Some(code)
-    }
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        Some(Duration::from_secs(seconds))
-    } else {
-        let seconds = http_date(text)?.as_second() - now.as_second();
-        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-    }
-}
-
-/// WeChat Pay's internal error number: what follows the last `-` of a `Request-ID`.
-#[must_use]
-pub fn internal_number(request_id: &str) -> Option<&str> {
-    let (_, number) = request_id.rsplit_once('-')?;
-    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && number != "0")
-        .then_some(number)
-}
-
-/// What WeChat Pay's internal numbers mean, as far as they are seen often.
-fn internal_meaning(number: &str) -> Option<&'static str> {
-    Some(match number {
-        "268435461" => "an illegal parameter",
-        "268435462" => "a parameter is too long",
-        "268435463" => "a parameter is too short",
-        "268435464" => "a parameter is out of range",
-        "268578704" => "the AppID is not bound to the brand",
-        "268578608" => "the object is missing, or another brand's",
-        "270924289" => "too fast",
-        _ => return None,
-    })
-}
-
-impl ErrorKind {
-    /// Whether the same request may be sent again.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Refused(refusal) => {
-                refusal.status == 408 || refusal.status == 429 || refusal.status >= 500
-            }
-            Self::Unverified { .. } => true,
-            Self::Transport { sort, .. } => *sort != TransportSort::Tls,
-            Self::Unreadable { .. } | Self::Stopped | Self::Request(_) => false,
-        }
-    }
-
-    /// Whether the request may have been carried out all the same.
-    #[must_use]
-    pub fn leaves_doubt(&self) -> bool {
-        match self {
-            // An answer that is not the API's says nothing about what the API did.
-            Self::Refused(r) => r.status == 408 || r.status >= 500 || r.code.is_none(),
-            Self::Unverified { .. } | Self::Unreadable { .. } => true,
-            Self::Transport { sort, .. } => matches!(
-                sort,
-                TransportSort::TimedOut | TransportSort::CutOff | TransportSort::TooLarge
-            ),
-            Self::Stopped | Self::Request(_) => false,
-        }
-    }
-
-    /// Whether the host itself is in trouble, so that another may do better.
-    #[must_use]
-    pub fn is_host_trouble(&self) -> bool {
-        match self {
-            Self::Refused(refusal) => refusal.status >= 500,
-            Self::Transport { .. } => true,
-            _ => false,
-        }
-    }
+        /// Where to, if it said.
+        location: Option<String>,
+    },
+    /// No whole answer came back.
+    #[error("{0}")]
+    Transport(Transport),
+    /// A 2xx whose signature does not prove that WeChat Pay sent it.
+    #[error("{0}")]
+    Unverified(Box<Unverified>),
+    /// A 2xx that verifies but does not read as what was asked for. The stock may well exist.
+    #[error("{0}")]
+    Unreadable(Box<Unreadable>),
+    /// A list that has no end or is not whole.
+    #[error("the list of stocks of {product_coupon_id} {problem}")]
+    List {
+        /// The product coupon whose stocks were listed.
+        product_coupon_id: String,
+        /// What is wrong with it.
+        problem: ListProblem,
+    },
+    /// Every try failed.
+    #[error(
+        "gave up after {attempts} attempt{} in {}: {last}", if *attempts == 1 { "" } else { "s" },
+        seconds(*elapsed)
+    )]
+    Exhausted {
+        /// Requests sent.
+        attempts: u32,
+        /// From the first request sent to the end of the last.
+        elapsed: Duration,
+        /// Why the last one failed.
+        last: Box<ApiError>,
+        /// Whether an earlier one may have been carried out.
+        unknown_before: bool,
+    },
+    /// The client was stopped before an answer was there; nothing is sent after that.
+    #[error("stopped{}", if *attempts == 0 { " before a request was sent" } else { " before the next attempt" })]
+    Stopped {
+        /// Requests sent before.
+        attempts: u32,
+        /// Whether one of them may have been carried out.
+        unknown_before: bool,
+    },
+    /// An id that cannot stand in a URL.
+    #[error("`{id}` cannot be a {what}")]
+    BadId {
+        /// What it should be.
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// The request could not be signed.
+    #[error("{0}")]
+    Signing(#[from] super::signing::SigningError),
 }
 
 impl ApiError {
+    /// The error itself: the last one when every try failed.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Exhausted { last, .. } => last.cause(),
+            other => other,
+        }
+    }
+
+    /// The API's error answer, if that is what it is.
+    #[must_use]
+    pub fn answer(&self) -> Option<&ErrorAnswer> {
+        match self.cause() {
+            Self::AlreadyExists(answer) | Self::Answered(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
     /// Whether the API says that the request number was used before.
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
-        matches!(&self.kind, ErrorKind::Refused(refusal) if refusal.is_code("ALREADY_EXISTS"))
+        matches!(self.cause(), Self::AlreadyExists(_))
     }
 
     /// Whether the API says that there is no such product coupon or stock.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(&self.kind, ErrorKind::Refused(refusal) if refusal.status == 404 && refusal.is_code("NOT_FOUND"))
+        self.code() == Some("NOT_FOUND")
     }
 
-    /// Whether it is certain that no attempt of this call made anything.
+    /// The API's error code.
     #[must_use]
-    pub fn proves_nothing_was_made(&self) -> bool {
-        !self.in_doubt && !self.is_already_exists()
+    pub fn code(&self) -> Option<&str> {
+        self.answer()?.code.as_deref()
     }
 
-    /// Whether the run was stopped before anything went out.
+    /// A word for the error: the API's code where there is one.
     #[must_use]
-    pub fn was_never_sent(&self) -> bool {
-        matches!(self.kind, ErrorKind::Stopped) && self.attempts == 0
-    }
-
-    /// The API's error code, or a word of our own.
-    #[must_use]
-    pub fn code(&self) -> String {
-        match &self.kind {
-            ErrorKind::Refused(refusal) => {
-                refusal.code.clone().unwrap_or_else(|| format!("HTTP_{}", refusal.status))
+    pub fn word(&self) -> String {
+        match self.cause() {
+            Self::AlreadyExists(answer) | Self::Answered(answer) => {
+                answer.code.clone().unwrap_or_else(|| format!("HTTP_{}", answer.status))
             }
-            ErrorKind::Unverified { .. } => "UNVERIFIED".to_owned(),
-            ErrorKind::Unreadable { .. } => "UNREADABLE".to_owned(),
-            ErrorKind::Transport { sort, .. } => match sort {
-                TransportSort::Dns => "DNS",
-                TransportSort::Connect => "NO_CONNECTION",
-                TransportSort::Tls => "TLS",
-                TransportSort::TimedOut => "TIMED_OUT",
-                TransportSort::CutOff => "CUT_OFF",
-                TransportSort::TooLarge => "TOO_LARGE",
-            }
-            .to_owned(),
-            ErrorKind::Stopped => "STOPPED".to_owned(),
-            ErrorKind::Request(_) => "REQUEST".to_owned(),
+            Self::Redirected { status, .. } => format!("HTTP_{status}"),
+            Self::Transport(transport) => transport.kind.word().to_owned(),
+            Self::Unverified(_) => "UNVERIFIED".to_owned(),
+            Self::Unreadable(_) => "UNREADABLE".to_owned(),
+            Self::List { .. } => "LIST".to_owned(),
+            Self::Stopped { .. } => "STOPPED".to_owned(),
+            Self::BadId { .. } => "BAD_ID".to_owned(),
+            Self::Exhausted { .. } | Self::Signing(_) => "SIGNING".to_owned(),
         }
     }
 
-    /// The `Request-ID` of the last answer.
+    /// The `Request-ID` of the answer, which WeChat Pay's support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match &self.kind {
-            ErrorKind::Refused(refusal) => refusal.request_id.as_deref(),
-            ErrorKind::Unverified { request_id, .. } | ErrorKind::Unreadable { request_id, .. } => {
-                request_id.as_deref()
-            }
+        match self.cause() {
+            Self::AlreadyExists(answer) | Self::Answered(answer) => answer.request_id.as_deref(),
+            Self::Unverified(unverified) => unverified.request_id.as_deref(),
+            Self::Unreadable(unreadable) => unreadable.request_id.as_deref(),
             _ => None,
         }
     }
 
-    /// What to do next, in a sentence.
+    /// Whether the same request, sent again, may well succeed.
     #[must_use]
-    pub fn advice(&self) -> String {
-        let again = "run the command again: it asks for the same stock, never for a second one";
-        match &self.kind {
-            ErrorKind::Refused(refusal) => advice_on(refusal),
-            ErrorKind::Unverified { why, .. } => match why {
-                Unverified::Serial { .. } => "download WeChat Pay's current public key in the brand console, and set `credentials.wechatpay_public_key_id` and `wechatpay_public_key_file` to it".to_owned(),
-                Unverified::Clock { .. } => format!("set this machine's clock (NTP), then {again}"),
-                Unverified::Signature => format!("check that `credentials.wechatpay_public_key_file` holds WeChat Pay's public key of that id (not the brand's certificate), and that no proxy changes answers; then {again}"),
-                Unverified::Missing(_) => format!("check `api.base_url` and whatever stands between here and WeChat Pay; then {again}"),
-            },
-            ErrorKind::Unreadable { .. } => "look whether a newer couponctl knows this answer; nothing was recorded, and the next apply asks for the same stock again".to_owned(),
-            ErrorKind::Transport { sort, .. } => match sort {
-                TransportSort::Dns => format!("check the network and `api.base_url`; then {again}"),
-                TransportSort::Connect => format!("check that the server runs, `api.base_url`, and proxy or firewall; then {again}"),
-                TransportSort::Tls => format!("check this machine's clock and root certificates, and whether a proxy opens TLS; then {again}"),
-                TransportSort::TimedOut | TransportSort::CutOff | TransportSort::TooLarge => again.to_owned(),
-            },
-            ErrorKind::Stopped => again.to_owned(),
-            ErrorKind::Request(_) => "mend the value, then run the command again".to_owned(),
-        }
-    }
-}
-
-fn advice_on(refusal: &Refusal) -> String {
-    let code = refusal.code.as_deref().unwrap_or_default();
-    let mut text = match (refusal.status, code) {
-        (_, "PARAM_ERROR") => "mend the field that the message names, then apply again",
-        (_, "INVALID_REQUEST") => "check the business rules: is the AppID bound to the brand, does the usage rule fit the product coupon's scope and usage mode, has it fewer than 200 live stocks",
-        (_, "ALREADY_EXISTS") => "this request number was used before: couponctl looks for the stock that it made",
-        (401, _) | (_, "SIGN_ERROR") => "check that the private key belongs to `credentials.certificate_serial_no`, that `brand_id` is that certificate's brand, and this machine's clock",
-        (403, _) | (_, "NO_AUTH") => "have the product enabled for the brand in the brand console",
-        (404, _) | (_, "NOT_FOUND") => "check `product_coupon_id`: it is not there, or another brand's",
-        (429, _) => "apply again later, or lower `api.requests_per_second`: other programs share the brand's limit",
-        (500.., _) => "apply again: it asks for the same stock, never for a second one",
-        (300..=399, _) => "check `api.base_url`: the API does not redirect",
-        _ => "see the message; the Request-ID helps WeChat Pay's support to find the request",
-    }
-    .to_owned();
-    if let Some(off) = refusal.clock_off.as_ref().filter(|_| refusal.status == 401) {
-        text.push_str(&format!("; this machine's clock is {off} of the server's"));
-    }
-    let number = refusal.request_id.as_deref().and_then(internal_number);
-    if let Some(number) = number {
-        let meaning = internal_meaning(number).map(|text| format!(": {text}")).unwrap_or_default();
-        text.push_str(&format!("; WeChat Pay's error number is {number}{meaning}"));
-    }
-    text
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused(refusal) => {
-                let code = refusal.code.as_deref().unwrap_or("no error code");
-                write!(f, "{} {code}: {}", refusal.status, refusal.message)?;
-                if let Some(detail) = &refusal.detail {
-                    write!(f, " {detail}")?;
-                }
-            }
-            Self::Unverified { why, .. } => write!(f, "{why}")?,
-            Self::Unreadable { why, .. } => write!(f, "the answer cannot be read: {}", shown(why))?,
-            Self::Transport { sort, message, host } => {
-                let what = match sort {
-                    TransportSort::Dns => "the host is not known",
-                    TransportSort::Connect => "no connection",
-                    TransportSort::Tls => "no secure connection",
-                    TransportSort::TimedOut => "no answer in time",
-                    TransportSort::CutOff => "the answer was cut off",
-                    TransportSort::TooLarge => "the answer is too large",
-                };
-                write!(f, "{host}: {what}")?;
-                if !message.is_empty() {
-                    write!(f, " ({})", shown(message))?;
-                }
-            }
-            Self::Stopped => f.write_str("stopped")?,
-            Self::Request(why) => f.write_str(why)?,
+            Self::Answered(answer) => answer.status == 429 || answer.status >= 500,
+            Self::Transport(_) | Self::Unverified(_) => true,
+            _ => false,
         }
-        let request_id = match self {
-            Self::Refused(refusal) => refusal.request_id.as_deref(),
-            Self::Unverified { request_id, .. } | Self::Unreadable { request_id, .. } => {
-                request_id.as_deref()
+    }
+
+    /// Whether the server may have carried out the request, or an earlier try of it, although no
+    /// proof came back. What was asked for must then be settled before it is dropped.
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            // An answer without a code is not the API's own: who knows what it stands for.
+            Self::Answered(answer) => {
+                answer.status >= 500 || answer.code.is_none() || answer.unknown_before
             }
-            _ => None,
-        };
-        request_id.map_or(Ok(()), |id| write!(f, " [Request-ID {id}]"))
+            Self::Transport(transport) => transport.kind.may_have_arrived(),
+            Self::AlreadyExists(_)
+            | Self::Unverified(_)
+            | Self::Unreadable(_)
+            | Self::Redirected { .. } => true,
+            Self::Exhausted { last, unknown_before, .. } => {
+                *unknown_before || last.outcome_unknown()
+            }
+            Self::Stopped { unknown_before, .. } => *unknown_before,
+            Self::List { .. } | Self::BadId { .. } | Self::Signing(_) => false,
+        }
     }
 }
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
-        if self.attempts > 1 {
-            write!(f, " (after {} attempts in {} s)", self.attempts, self.elapsed.as_secs())?;
-        }
-        Ok(())
-    }
+fn to(location: Option<&str>) -> String {
+    location.map(|location| format!(" to `{location}`")).unwrap_or_default()
 }
 
-impl std::error::Error for ApiError {}
+fn seconds(elapsed: Duration) -> String {
+    format!("{:.1} s", elapsed.as_secs_f64())
+}

@@ -5,8 +5,20 @@ pub mod client;
 pub mod content;
 pub mod entity;
 pub mod error;
-pub mod pace;
-pub mod retry;
+pub mod shown;
 pub mod signing;
 pub mod stock;
-pub mod verify;
+
+mod advice;
+mod endpoint;
+mod failure;
+mod hosts;
+mod pace;
+mod read;
+mod retry;
+mod send;
+mod stop;
+mod verify;
+
+#[cfg(test)]
+mod tests;

@@ -101,19 +101,50 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The label of the first PEM block.
-fn pem_label<'a>(pem: &'a str, expected: &'static str) -> Result<&'a str, KeyError> {
-    if pem.trim().is_empty() {
-        return Err(KeyError::Empty { expected });
-    }
-    pem.lines()
-        .find_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
-        .ok_or(KeyError::NotPem { expected })
+/// The first PEM block of a text, whatever editors, tools and environment variables did to it: a
+/// byte order mark, text around it, other line ends, indents, `\n` written out. Wiped when dropped,
+/// since it may hold a private key.
+struct Block {
+    label: String,
+    text: Zeroizing<String>,
 }
 
-/// The text from the first PEM block on: tools such as `openssl pkcs12` write attributes before it.
-fn from_first_block(pem: &str) -> &str {
-    pem.find("-----BEGIN ").map_or(pem, |at| &pem[at..])
+impl Block {
+    fn first(text: &str, expected: &'static str) -> Result<Self, KeyError> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Err(KeyError::Empty { expected });
+        }
+        let written_out = Zeroizing::new(if text.contains('\n') {
+            String::new()
+        } else {
+            text.replace("\\r", "").replace("\\n", "\n")
+        });
+        let text = if written_out.is_empty() { text } else { written_out.as_str() };
+        let mut lines = text.lines().map(str::trim).skip_while(|line| label(line).is_none());
+        let begin = lines.next().ok_or(KeyError::NotPem { expected })?;
+        let label = label(begin).ok_or(KeyError::NotPem { expected })?.to_owned();
+        // Enough from the start: a string that grows leaves copies behind.
+        let mut block = Zeroizing::new(String::with_capacity(text.len() + 2));
+        block.push_str(begin);
+        for line in lines {
+            block.push('\n');
+            block.push_str(line);
+            if line.starts_with("-----END ") {
+                block.push('\n');
+                return Ok(Self { label, text: block });
+            }
+        }
+        // Cut off: the reader of the block says so.
+        Ok(Self { label, text: block })
+    }
+}
+
+/// The label of a line that begins a PEM block. Only what can be a label, for it may be shown.
+fn label(line: &str) -> Option<&str> {
+    let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
+    let is_word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
+    (label.len() <= 40 && label.bytes().all(is_word)).then_some(label)
 }
 
 fn usable_size(bits: u32) -> Result<(), KeyError> {
@@ -128,15 +159,13 @@ impl PrivateKey {
     /// what it is instead.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         const EXPECTED: &str = "PRIVATE KEY";
-        let pem = pem.trim_start_matches('\u{feff}');
-        let label = pem_label(pem, EXPECTED)?;
-        let block = from_first_block(pem);
-        let key = match label {
-            "PRIVATE KEY" => rsa::PrivateKey::from_pkcs8_pem(block).map_err(|_| KeyError::Broken),
+        let Block { label, text: block } = Block::first(pem, EXPECTED)?;
+        let key = match label.as_str() {
+            "PRIVATE KEY" => rsa::PrivateKey::from_pkcs8_pem(&block).map_err(|_| KeyError::Broken),
             // A PKCS#1 key that is encrypted says so in a header line, and keeps its label.
             "RSA PRIVATE KEY" if block.contains("ENCRYPTED") => Err(KeyError::Encrypted),
             "RSA PRIVATE KEY" => {
-                rsa::PrivateKey::from_pkcs1_pem(block).map_err(|_| KeyError::Broken)
+                rsa::PrivateKey::from_pkcs1_pem(&block).map_err(|_| KeyError::Broken)
             }
             "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
             "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(KeyError::PublicForPrivate),
@@ -195,11 +224,11 @@ impl PublicKey {
     /// When the text is anything else; the error says what it is instead.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         const EXPECTED: &str = "PUBLIC KEY";
-        let pem = pem.trim_start_matches('\u{feff}');
-        let label = pem_label(pem, EXPECTED)?;
-        let key = match label {
-            "PUBLIC KEY" => rsa::PublicKey::from_public_key_pem(from_first_block(pem))
-                .map_err(|_| KeyError::Broken),
+        let Block { label, text: block } = Block::first(pem, EXPECTED)?;
+        let key = match label.as_str() {
+            "PUBLIC KEY" => {
+                rsa::PublicKey::from_public_key_pem(&block).map_err(|_| KeyError::Broken)
+            }
             "PRIVATE KEY" | "RSA PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => {
                 Err(KeyError::PrivateForPublic)
             }
