@@ -2,7 +2,7 @@
 
 pub mod diagnostic;
 pub mod files;
-pub(crate) mod read;
+mod read;
 pub mod schema;
 mod structure;
 mod tree;
@@ -116,6 +116,25 @@ pub fn load(root: &Path, patterns: &[String], now: Timestamp) -> Result<Loaded, 
         (&a.source.path, place(a), a.rule).cmp(&(&b.source.path, place(b), b.rule))
     });
     Ok(loaded)
+}
+
+/// Reads and checks the text of one file, as [`load`] does.
+#[must_use]
+pub fn check_text(file: &str, text: &str, now: Timestamp) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+    match read::fast(text, &file.into(), now) {
+        Some(stocks) => (stocks, Vec::new()),
+        None => check_text_carefully(file, text, now),
+    }
+}
+
+/// The same by the careful reader alone, which is the reference: for holding the fast one against it.
+#[must_use]
+pub fn check_text_carefully(
+    file: &str,
+    text: &str,
+    now: Timestamp,
+) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+    read::careful(text.to_owned(), &file.into(), now)
 }
 
 /// Finds the places of clashes between documents, by reading their files once more.

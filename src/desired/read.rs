@@ -188,7 +188,7 @@ fn document_starts(text: &str) -> usize {
 }
 
 /// The stocks of a text, when it is plain and nothing at all is to be said about it.
-pub(crate) fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredStock>> {
+pub fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredStock>> {
     if !is_plain(text) {
         return None;
     }
@@ -221,7 +221,7 @@ fn desired(document: StockDocument, file: &Arc<str>, index: usize) -> Option<Des
 }
 
 /// The stocks of a text and everything that is wrong with it, with places.
-pub(crate) fn careful(
+pub fn careful(
     text: String,
     file: &Arc<str>,
     now: Timestamp,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::rule::{RULES, Rule};
 use crate::desired::diagnostic::Severity;
-use crate::desired::{DesiredStock, StockDocument, read, schema};
+use crate::desired::{DesiredStock, StockDocument, check_text, check_text_carefully, schema};
 use crate::identity;
 use crate::sandbox;
 use crate::wechatpay::stock::Stock;
@@ -512,17 +512,13 @@ proptest! {
         let taken = sandbox::takes(&document["stock"]);
         // JSON is YAML.
         let text = document.to_string();
-        let file = "stocks/a.yaml".into();
-        let (stocks, diagnostics) = read::careful(text.clone(), &file, now());
+        let (stocks, diagnostics) = check_text_carefully("a.yaml", &text, now());
         let errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
         prop_assert_eq!(!errors, taken, "{}: {:?}", document, diagnostics);
         if !errors {
             prop_assert!(SCHEMA.is_valid(&document), "the schema refuses {document}");
         }
-        if let Some(fast) = read::fast(&text, &file, now()) {
-            prop_assert_eq!(&fast, &stocks);
-            prop_assert!(diagnostics.is_empty(), "{:?}", diagnostics);
-        }
+        prop_assert_eq!(check_text("a.yaml", &text, now()), (stocks.clone(), diagnostics));
         if taken {
             survives(&stocks[0])?;
         }
@@ -530,12 +526,8 @@ proptest! {
 
     #[test]
     fn both_readers_say_the_same_of_a_text_that_the_fast_one_takes(text in any_yaml()) {
-        let file = "stocks/a.yaml".into();
-        let (stocks, diagnostics) = read::careful(text.clone(), &file, now());
-        if let Some(fast) = read::fast(&text, &file, now()) {
-            prop_assert!(diagnostics.is_empty(), "{}\n{:?}", text, diagnostics);
-            prop_assert_eq!(fast, stocks, "{}", text);
-        }
+        let (stocks, diagnostics) = check_text_carefully("a.yaml", &text, now());
+        prop_assert_eq!(check_text("a.yaml", &text, now()), (stocks, diagnostics), "{}", text);
     }
 }
 
@@ -553,7 +545,7 @@ fn survives(stock: &DesiredStock) -> Result<(), TestCaseError> {
         stock: back,
     };
     let yaml = serde_yaml::to_string(&document).unwrap();
-    let (stocks, _) = read::careful(yaml.clone(), &stock.file, now());
+    let (stocks, _) = check_text_carefully("a.yaml", &yaml, now());
     prop_assert_eq!(stocks.first().map(|read| &read.stock), Some(&stock.stock), "{}", yaml);
     Ok(())
 }
