@@ -9,16 +9,12 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::wechatpay::client::Credentials;
+use crate::wechatpay::client::{ClientOptions, Credentials};
 use crate::wechatpay::signing::{KeyError, PrivateKey, PublicKey};
 use crate::wechatpay::stock::Text;
 
 /// The file that makes a folder a workspace.
 pub const FILE_NAME: &str = "couponctl.yaml";
-/// WeChat Pay's API.
-pub const BASE_URL: &str = "https://api.mch.weixin.qq.com";
-/// The same API at another site.
-pub const FALLBACK_URL: &str = "https://api2.mch.weixin.qq.com";
 /// Where stock files are looked for.
 pub const STOCKS: [&str; 2] = ["stocks/**/*.yaml", "stocks/**/*.yml"];
 /// Most bytes that `couponctl.yaml` or a key file may have.
@@ -132,23 +128,6 @@ pub struct Flags {
     pub fallback_url: Option<String>,
 }
 
-/// Where requests go, and how fast and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Api {
-    /// Scheme and host.
-    pub base_url: String,
-    /// Tried when the main host is in trouble; `None` when set to an empty text.
-    pub fallback_url: Option<String>,
-    /// Shared by all workers.
-    pub requests_per_second: u32,
-    /// One attempt.
-    pub timeout: Duration,
-    /// One stock, first try included.
-    pub max_attempts: u32,
-    /// One stock, in all.
-    pub retry: Duration,
-}
-
 /// The settings of a workspace.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -159,7 +138,7 @@ pub struct Config {
     /// Patterns of stock files.
     pub stocks: Vec<String>,
     /// The API.
-    pub api: Api,
+    pub api: ClientOptions,
     credentials: CredentialSources,
 }
 
@@ -229,6 +208,7 @@ pub fn load(
             format!("`{}` is not a brand id: 1 to 32 letters and digits", brand_id.escape_debug());
         return Err(value_error("brand_id", message));
     }
+    let default = ClientOptions::default();
     let base_url = flags
         .base_url
         .clone()
@@ -240,20 +220,20 @@ pub fn load(
         .or_else(|| variable("COUPONCTL_FALLBACK_URL"))
         .or_else(|| text(file.api.fallback_url))
         // Another base has no fallback unless one is named: requests must not stray to the real API.
-        .or_else(|| base_url.is_none().then(|| FALLBACK_URL.to_owned()))
+        .or_else(|| if base_url.is_none() { default.fallback_url } else { None })
         .filter(|url| !url.is_empty());
-    let api = Api {
-        base_url: base_url.unwrap_or_else(|| BASE_URL.to_owned()),
+    let retry = seconds("api.retry_seconds", file.api.retry_seconds, default.retry, 3600)?;
+    let per_second = (file.api.requests_per_second, default.requests_per_second);
+    let attempts = (file.api.max_attempts, default.max_attempts);
+    let api = ClientOptions {
+        base_url: base_url.unwrap_or(default.base_url),
         fallback_url,
-        requests_per_second: within(
-            "api.requests_per_second",
-            file.api.requests_per_second,
-            20,
-            1000,
-        )?,
-        timeout: seconds("api.timeout_seconds", file.api.timeout_seconds, 10, 300)?,
-        max_attempts: within("api.max_attempts", file.api.max_attempts, 6, 100)?,
-        retry: seconds("api.retry_seconds", file.api.retry_seconds, 60, 3600)?,
+        requests_per_second: within("api.requests_per_second", per_second.0, per_second.1, 1000)?,
+        timeout: seconds("api.timeout_seconds", file.api.timeout_seconds, default.timeout, 300)?,
+        max_attempts: within("api.max_attempts", attempts.0, attempts.1, 100)?,
+        retry,
+        // A short bound on retries leaves room for some all the same.
+        first_delay: default.first_delay.min(retry / 4),
     };
     let key =
         |inline: Option<(&'static str, String)>, named: Option<String>, file: Option<Text>| {
@@ -302,9 +282,10 @@ fn within(name: &str, value: Option<u32>, default: u32, most: u32) -> Result<u32
 fn seconds(
     name: &str,
     value: Option<u32>,
-    default: u32,
+    default: Duration,
     most: u32,
 ) -> Result<Duration, ConfigError> {
+    let default = u32::try_from(default.as_secs()).unwrap_or(most);
     Ok(Duration::from_secs(within(name, value, default, most)?.into()))
 }
 
@@ -462,5 +443,80 @@ impl KeySource {
     #[cfg(not(unix))]
     fn readable_by_others(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_with(
+        yaml: &str,
+        flags: &Flags,
+        variables: &[(&str, &str)],
+    ) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), yaml).unwrap();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        load(folder.path().to_owned(), flags, &variable)
+    }
+
+    #[test]
+    fn a_flag_is_stronger_than_the_environment_than_the_file_than_the_default() {
+        let yaml = "brand_id: \"1\"\napi: { base_url: \"https://file\" }\n";
+        let environment =
+            [("COUPONCTL_BRAND_ID", "2"), ("COUPONCTL_BASE_URL", "https://environment")];
+        let flags = Flags { brand_id: Some("3".into()), ..Flags::default() };
+        let brand = |config: Config| (config.brand_id, config.api.base_url);
+        let of = |brand: &str, url: &str| (brand.to_owned(), url.to_owned());
+        let none = Flags::default();
+        assert_eq!(brand(load_with(yaml, &none, &[]).unwrap()), of("1", "https://file"));
+        assert_eq!(
+            brand(load_with(yaml, &none, &environment).unwrap()),
+            of("2", "https://environment")
+        );
+        assert_eq!(
+            brand(load_with(yaml, &flags, &environment).unwrap()),
+            of("3", "https://environment")
+        );
+        let default = load_with("brand_id: \"1\"\n", &none, &[]).unwrap().api;
+        assert_eq!(default, ClientOptions::default());
+    }
+
+    #[test]
+    fn another_base_never_falls_back_to_the_real_api() {
+        let none = Flags::default();
+        let there =
+            load_with("brand_id: \"1\"\n", &none, &[("COUPONCTL_BASE_URL", "https://x")]).unwrap();
+        assert_eq!(there.api.fallback_url, None);
+        let off = load_with("brand_id: \"1\"\n", &none, &[("COUPONCTL_FALLBACK_URL", "")]).unwrap();
+        assert_eq!(off.api.fallback_url, None, "empty: nowhere");
+    }
+
+    #[test]
+    fn key_paths_in_the_file_are_relative_to_the_workspace_and_keys_are_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivateKey::generate().unwrap();
+        let pem = key.to_pem().unwrap();
+        std::fs::write(folder.path().join("key.pem"), &*pem).unwrap();
+        std::fs::write(folder.path().join("pub.pem"), key.public_key().to_pem().unwrap()).unwrap();
+        let yaml = "brand_id: \"1\"\ncredentials: { certificate_serial_no: 0a1b, private_key_file: key.pem, wechatpay_public_key_id: PUB_KEY_ID_1, wechatpay_public_key_file: pub.pem }\n";
+        std::fs::write(folder.path().join(FILE_NAME), yaml).unwrap();
+        let config = load(folder.path().to_owned(), &Flags::default(), &|_| None).unwrap();
+        let mut warnings = Vec::new();
+        let credentials = config.credentials(&mut |warning| warnings.push(warning)).unwrap();
+        assert_eq!(credentials.certificate_serial_no, "0A1B");
+        if cfg!(unix) {
+            assert!(warnings[0].contains("others on this machine can read the private key"));
+        }
+        let inline =
+            |name: &str| (name == "COUPONCTL_PRIVATE_KEY").then(|| pem.replace('\n', "\\n"));
+        let config = load(folder.path().to_owned(), &Flags::default(), &inline).unwrap();
+        let credentials = config.credentials(&mut |_| {}).unwrap();
+        let shown = format!("{config:?} {credentials:?}");
+        assert!(!shown.contains(pem.lines().nth(2).unwrap()), "{shown}");
     }
 }

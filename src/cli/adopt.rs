@@ -14,7 +14,6 @@ use crate::apply::timestamp;
 use crate::identity::{OutRequestNo, canonical_stock};
 use crate::lockfile::Made;
 use crate::lockfile::journal::{Closed, Record};
-use crate::lockfile::session::Session;
 use crate::render::plain;
 use crate::wechatpay::content;
 
@@ -49,10 +48,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
         bail!("no file asks for a stock named `{}`{near}", plain(&name));
     };
     let config = &workspace.config;
-    let patience = Duration::from_secs(lock_timeout);
-    let now = timestamp(Timestamp::now());
-    let lock_path = workspace.lock_path(sandbox.sandbox);
-    let session = Session::begin(&lock_path, &config.brand_id, patience, &now)?;
+    let session = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
     let work = async {
         let connection = Connection::open(terminal, config, &sandbox).await?;
         let client = &connection.client;

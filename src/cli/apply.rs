@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
@@ -54,15 +54,7 @@ pub struct ApplyArgs {
 pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
     let workspace = workspace::open(terminal, &settings.with(global))?;
-    let lock_path = workspace.lock_path(sandbox.sandbox);
-    if sandbox.sandbox {
-        let home = workspace::sandbox_home(&workspace.config.root);
-        std::fs::create_dir_all(&home)
-            .with_context(|| format!("{} cannot be made", home.display()))?;
-    }
-    let patience = Duration::from_secs(lock_timeout);
-    let now = timestamp(Timestamp::now());
-    let session = Session::begin(&lock_path, &workspace.config.brand_id, patience, &now)?;
+    let session = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
     if session.folded > 0 {
         let number = count(session.folded, "result");
         terminal.say(&format!("Recorded {number} of an interrupted apply."));

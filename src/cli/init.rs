@@ -46,6 +46,15 @@ pub fn run(terminal: &Terminal, global: &Global, args: &InitArgs) -> Ended {
             if create(&root.join(name), content)? { "made" } else { "kept" }
         ));
     }
+    let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+    let missing: Vec<_> =
+        IGNORED.lines().filter(|line| !ignored.lines().any(|known| known == *line)).collect();
+    if !missing.is_empty() {
+        terminal.warn(&format!(
+            ".gitignore was there already; add these lines to keep keys and scratch out of git:\n  {}",
+            missing.join("\n  ")
+        ));
+    }
     // Scratch, and the schema is this version's: written anew each time.
     let path = scratch.join("stock.schema.json");
     fs::write(&path, format!("{:#}\n", schema::json()))

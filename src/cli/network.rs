@@ -56,7 +56,7 @@ impl Connection {
     pub async fn open(terminal: &Terminal, config: &Config, flags: &SandboxFlags) -> Result<Self> {
         if !flags.sandbox {
             let credentials = config.credentials(&mut |warning| terminal.warn(&warning))?;
-            let client = Client::new(credentials, options(config))?;
+            let client = Client::new(credentials, config.api.clone())?;
             return Ok(Self { client, _sandbox: None });
         }
         let sandbox = SandboxOptions {
@@ -79,23 +79,12 @@ impl Connection {
             wechatpay_public_key_id: keys.wechatpay_public_key_id.clone(),
             wechatpay_public_key: PublicKey::from_pem(&read(&keys.wechatpay_public_key_file)?)?,
         };
-        let options =
-            ClientOptions { base_url: sandbox.base_url(), fallback_url: None, ..options(config) };
+        let options = ClientOptions {
+            base_url: sandbox.base_url(),
+            fallback_url: None,
+            ..config.api.clone()
+        };
         Ok(Self { client: Client::new(credentials, options)?, _sandbox: Some(sandbox) })
-    }
-}
-
-fn options(config: &Config) -> ClientOptions {
-    let api = config.api.clone();
-    ClientOptions {
-        base_url: api.base_url,
-        fallback_url: api.fallback_url,
-        requests_per_second: api.requests_per_second,
-        timeout: api.timeout,
-        max_attempts: api.max_attempts,
-        retry: api.retry,
-        // A short bound on retries leaves room for some all the same.
-        first_delay: ClientOptions::default().first_delay.min(api.retry / 4),
     }
 }
 

@@ -2,15 +2,18 @@
 //! lock is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
 use super::terminal::Terminal;
+use crate::apply::timestamp;
 use crate::config::{self, Config, Flags};
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredStock};
 use crate::identity::StockName;
+use crate::lockfile::session::Session;
 use crate::lockfile::{self, Lock};
 use crate::render::problems;
 use crate::validate;
@@ -84,6 +87,20 @@ impl Workspace {
         }
         say_problems(terminal, &desired::point_at(&self.config.root, &self.stocks, &found));
         bail!("too many stocks of one product coupon; nothing was planned");
+    }
+
+    /// Takes hold of the lock of the API, or of the sandbox's own, to change it.
+    ///
+    /// # Errors
+    /// When another process holds it for longer than `patience`, or it cannot be read or written.
+    pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Session> {
+        if sandbox {
+            let home = sandbox_home(&self.config.root);
+            std::fs::create_dir_all(&home)
+                .with_context(|| format!("{} cannot be made", home.display()))?;
+        }
+        let now = timestamp(Timestamp::now());
+        Ok(Session::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
     }
 
     /// The lock of the API, or the sandbox's own.

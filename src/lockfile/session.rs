@@ -130,10 +130,22 @@ pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, SessionError> {
         Ok(bytes) => journal::parse(&bytes),
         Err(_) => Journal::default(),
     };
+    check_brand(&journal, &journal_path(lock_path), brand_id)?;
     let mut lock = read::read(lock_path, brand_id)
         .map_err(|error| SessionError::Lock { path: lock_path.to_owned(), error })?;
     lock.fold(journal.learned.iter().cloned());
     Ok(View { lock, journal })
+}
+
+fn check_brand(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), SessionError> {
+    match journal.run.as_ref().filter(|run| run.brand_id != brand_id) {
+        Some(run) => Err(SessionError::JournalOfOtherBrand {
+            path: path.to_owned(),
+            found: run.brand_id.clone(),
+            configured: brand_id.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A held workspace. Dropping it without [`Session::finish`] leaves the journal for the next run.
@@ -176,14 +188,7 @@ impl Session {
         if let Some(version) = left.newer {
             return Err(SessionError::NewerJournal { path: journal_path, version });
         }
-        if let Some(run) = left.run.as_ref().filter(|run| run.brand_id != brand_id) {
-            let (found, configured) = (run.brand_id.clone(), brand_id.to_owned());
-            return Err(SessionError::JournalOfOtherBrand {
-                path: journal_path,
-                found,
-                configured,
-            });
-        }
+        check_brand(&left, &journal_path, brand_id)?;
         if left.unread > 0 {
             let aside = journal_path.with_extension("journal.damaged");
             std::fs::copy(&journal_path, aside)

@@ -384,6 +384,20 @@ fn the_schema_refuses_what_it_can_say() {
 }
 
 #[test]
+fn the_schema_takes_every_example() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let patterns = ["*/stocks/**/*.yaml".to_owned()];
+    let loaded = crate::desired::load(&examples, &patterns, now()).unwrap();
+    assert!(loaded.stocks.len() >= 9);
+    for stock in loaded.stocks {
+        let document = json!({
+            "name": stock.name, "product_coupon_id": stock.product_coupon_id, "stock": stock.stock,
+        });
+        assert!(SCHEMA.is_valid(&document), "{}: {:?}", stock.name, SCHEMA.validate(&document));
+    }
+}
+
+#[test]
 fn no_rule_on_documents_is_left_without_a_case() {
     let covered: BTreeSet<_> = all_cases().into_iter().map(|(rule, ..)| rule).collect();
     // These are about files, YAML or several documents, and tested with the program itself.

@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep_until};
 const WINDOW: Duration = Duration::from_secs(1);
 /// Kept between a send and the `requests_per_second`-th after it, so that a request that travels a
 /// little faster than the one before does not arrive within the same second.
-const MARGIN: Duration = Duration::from_millis(5);
+const MARGIN: Duration = Duration::from_millis(15);
 
 /// Gives turns to send, in the order in which they were asked for.
 #[derive(Debug)]
 pub(super) struct Pace {
     per_second: usize,
-    /// Even spacing: 1 % more than a second's even share.
+    /// Even spacing: 1.5 % more than a second's even share, for jitter on the way.
     interval: Duration,
     /// How far a late send may be caught up with.
     slack: Duration,
@@ -38,7 +38,7 @@ struct Sends {
 impl Pace {
     pub(super) fn new(per_second: u32) -> Self {
         let per_second = per_second.max(1);
-        let interval = WINDOW / per_second + WINDOW / 100 / per_second;
+        let interval = WINDOW / per_second + MARGIN / per_second;
         Self {
             per_second: per_second as usize,
             interval,
