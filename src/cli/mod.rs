@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use terminal::Terminal;
 
-/// `GitOps` for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
+/// GitOps for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
 /// that never makes a stock twice, and a lockfile that says what exists.
 #[derive(Debug, Parser)]
 #[command(name = "couponctl", version, max_term_width = 100, arg_required_else_help = true)]
@@ -44,6 +44,7 @@ struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// The workspace; otherwise the nearest folder above with a couponctl.yaml
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
@@ -62,7 +63,7 @@ struct Global {
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorWhen {
-    /// On a terminal, unless `NO_COLOR` is set
+    /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always
     Always,
@@ -74,13 +75,13 @@ enum ColorWhen {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 struct SettingFlags {
-    /// The brand [env: `COUPONCTL_BRAND_ID`]
+    /// The brand [env: COUPONCTL_BRAND_ID]
     #[arg(long, value_name = "ID")]
     brand_id: Option<String>,
-    /// Where requests go [env: `COUPONCTL_BASE_URL`]
+    /// Where requests go [env: COUPONCTL_BASE_URL]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Where they go when that host is in trouble; empty: nowhere [env: `COUPONCTL_FALLBACK_URL`]
+    /// Where they go when that host is in trouble; empty: nowhere [env: COUPONCTL_FALLBACK_URL]
     #[arg(long, value_name = "URL")]
     fallback_url: Option<String>,
 }

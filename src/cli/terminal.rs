@@ -65,6 +65,11 @@ impl Terminal {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Whether only results and errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether standard error is a terminal that can be redrawn.
     pub fn is_live(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
@@ -107,9 +112,9 @@ impl Terminal {
         let _ = writeln!(err, "{text}");
     }
 
-    /// A warning.
+    /// A warning; not with `--quiet`.
     pub fn warn(&self, text: &str) {
-        self.complain(&format!("{}: {text}", paint(CARE.bold(), "warning")));
+        self.say(&format!("{}: {text}", paint(CARE.bold(), "warning")));
     }
 
     /// An error.

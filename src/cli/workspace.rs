@@ -64,8 +64,10 @@ pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
 }
 
 fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
-    if !diagnostics.is_empty() {
-        terminal.complain(problems::text(diagnostics, terminal.colours_errors()).trim_end());
+    let wanted = |found: &&Diagnostic| found.severity == Severity::Error || !terminal.is_quiet();
+    let shown: Vec<Diagnostic> = diagnostics.iter().filter(wanted).cloned().collect();
+    if !shown.is_empty() {
+        terminal.complain(problems::text(&shown, terminal.colours_errors()).trim_end());
     }
 }
 

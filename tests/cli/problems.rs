@@ -71,6 +71,8 @@ fn warnings_fail_only_when_they_are_denied() {
         run.out
     );
     workspace.run(&["validate", "--deny-warnings"]).ended(1);
+    assert!(workspace.run(&["plan"]).err.contains("warning[same-content]"));
+    assert_eq!(workspace.run(&["plan", "--quiet"]).err, "");
     workspace.run(&["plan"]).ended(0);
 }
 
