@@ -55,6 +55,12 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
     let workspace = workspace::open(terminal, &settings.with(global))?;
     let session = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
+    if let Some(aside) = &session.damaged {
+        terminal.warn(&format!(
+            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
+            aside.display()
+        ));
+    }
     if session.folded > 0 {
         let number = count(session.folded, "result");
         terminal.say(&format!("Recorded {number} of an interrupted apply."));
@@ -160,9 +166,15 @@ impl Run<'_> {
     ) -> Result<(Option<Signal>, Vec<Intent>)> {
         let plan = plan::plan(&self.workspace.stocks, lock, Vec::new());
         let asked = asked_for(&plan.changes);
-        let (again, unasked): (Vec<_>, Vec<_>) = open
+        let (mut again, unasked): (Vec<_>, Vec<_>) = open
             .into_iter()
             .partition(|intent| asked.get(&intent.out_request_no) == Some(&intent.name));
+        // What looks like the stock of one could be the stock of its twin that is sent again: that
+        // one first; the other stays open for the next run.
+        let contents: HashSet<_> = again.iter().map(|twin| twin.content_sha256.clone()).collect();
+        let (twins, unasked): (Vec<_>, Vec<_>) =
+            unasked.into_iter().partition(|intent| contents.contains(&intent.content_sha256));
+        again.extend(twins);
         if unasked.is_empty() {
             return Ok((None, again));
         }

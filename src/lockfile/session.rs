@@ -160,6 +160,8 @@ pub struct Session {
     pub open: Vec<journal::Intent>,
     /// How many results of an earlier run were folded in at the start.
     pub folded: usize,
+    /// A copy of the journal that an earlier run left, when lines of it were damaged.
+    pub damaged: Option<PathBuf>,
     /// The bytes that the lock file holds as far as this session knows.
     base: Option<Vec<u8>>,
     writer: Writer,
@@ -189,8 +191,8 @@ impl Session {
             return Err(SessionError::NewerJournal { path: journal_path, version });
         }
         check_brand(&left, &journal_path, brand_id)?;
-        if left.unread > 0 {
-            let aside = journal_path.with_extension("journal.damaged");
+        let damaged = (left.unread > 0).then(|| journal_path.with_extension("journal.damaged"));
+        if let Some(aside) = &damaged {
             std::fs::copy(&journal_path, aside)
                 .map_err(|error| begin(error, "Make room or rights, and run apply again"))?;
         }
@@ -227,7 +229,7 @@ impl Session {
         let brand_id = brand_id.to_owned();
         let path = lock_path.to_owned();
         let writer = Writer::start(file);
-        Ok(Self { path, journal_path, brand_id, lock, open, folded, base, writer })
+        Ok(Self { path, journal_path, brand_id, lock, open, folded, damaged, base, writer })
     }
 
     /// A handle through which tasks make records durable.

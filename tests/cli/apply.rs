@@ -234,6 +234,34 @@ fn a_stock_that_is_dead_is_not_given_back() {
 }
 
 #[test]
+fn a_verified_answer_with_other_content_is_never_recorded_as_the_stock() {
+    let (workspace, mut server) = connected(&["a"], &["--fault", "drop-after=1"]);
+    hurry(&workspace, 1, 5);
+    workspace.apply(&[]).ended(1);
+    // As if the API had made something else of the request.
+    let state = std::fs::read_to_string(server.state_file()).unwrap();
+    let other = state.replace("\"max_count\":1000,", "\"max_count\":5000,");
+    assert_ne!(other, state);
+    server.restart_with(&other, &[]);
+    let mut workspace = workspace;
+    workspace.environment(&server.environment);
+    let refused = workspace.apply(&[]).ended(1);
+    for says in [
+        "OTHER_CONTENT",
+        "which is not what was asked; it is not recorded",
+        "stock.stock_send_rule.max_count: asked for 1000, got 5000",
+        "couponctl adopt a STOCK_ID",
+    ] {
+        assert!(refused.out.contains(says), "{says}: {}", refused.out);
+    }
+    assert_eq!(workspace.locked_or_none(), None);
+    let id = server.stocks().into_keys().next().unwrap();
+    workspace.run(&["adopt", "a", &id, "--force"]).ended(0);
+    assert_eq!(workspace.locked("couponctl.lock")["a"], id);
+    assert_eq!(server.stocks().len(), 1);
+}
+
+#[test]
 fn credentials_that_are_wrong_are_told_apart() {
     let (workspace, server) = connected(&["a"], &[]);
     hurry(&workspace, 1, 5);

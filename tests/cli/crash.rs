@@ -264,6 +264,41 @@ fn an_open_request_that_made_nothing_is_dropped() {
 }
 
 #[test]
+fn the_stock_of_a_twin_that_is_sent_again_is_not_taken_for_that_of_a_file_that_is_gone() {
+    let (workspace, server) = connected(&[], &[]);
+    let twin = Stock { remark: "twin".into(), ..Stock::default() };
+    workspace.stock("b", &twin);
+    let die = |point: &str| {
+        let mut command = workspace.command(&["apply", "--auto-approve"]);
+        command.env("COUPONCTL_CRASH_AT", point);
+        assert_eq!(crate::workspace::run(command).status, -1);
+    };
+    // The stock of b is made and not recorded; that of a is only meant to be made.
+    die("after-answer");
+    workspace.stock("a", &twin);
+    die("after-intent");
+    workspace.remove("stocks/a.yaml");
+    workspace.apply(&[]).ended(0);
+    assert_eq!(workspace.locked("couponctl.lock").into_keys().collect::<Vec<_>>(), ["b"]);
+    let settled = workspace.apply(&[]).ended(0);
+    assert!(settled.err.contains("a was not made."), "{}", settled.err);
+    nothing_twice_and_nothing_lost(&workspace, &server, "twins");
+    assert_eq!(server.stocks().len(), 1);
+}
+
+#[test]
+fn a_damaged_journal_is_told_and_kept_aside() {
+    let (workspace, server) = died_unrecorded();
+    let journal = workspace.read("couponctl.lock.journal");
+    workspace.write("couponctl.lock.journal", journal.replace("\"intent\"", "\"intend\""));
+    let applied = workspace.apply(&[]).ended(0);
+    assert!(applied.err.contains("has damaged lines"), "{}", applied.err);
+    assert!(workspace.read("couponctl.lock.journal.damaged").contains("intend"));
+    nothing_twice_and_nothing_lost(&workspace, &server, "damaged");
+    assert_eq!(server.stocks().len(), 1, "asked for again by the file");
+}
+
+#[test]
 fn two_applies_at_once_make_each_stock_once() {
     for round in 0..kills(16) / 4 {
         let (workspace, server) = connected(&["a", "b"], &[]);

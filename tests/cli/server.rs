@@ -30,6 +30,13 @@ impl Server {
         (self.child, self.environment) = spawn(self.folder.path(), flags);
     }
 
+    /// Ends it and starts another one with this state.
+    pub fn restart_with(&mut self, state: &str, flags: &[&str]) {
+        self.stop();
+        std::fs::write(self.state_file(), state).unwrap();
+        (self.child, self.environment) = spawn(self.folder.path(), flags);
+    }
+
     fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
