@@ -72,7 +72,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
     };
     let options = SandboxOptions {
         listen: args.listen,
-        state_file: args.state,
+        // The keys beside it are told to clients, which may run in another folder.
+        state_file: args.state.map(std::path::absolute).transpose()?,
         brand_id,
         product_coupons: (!args.product_coupon.is_empty()).then_some(args.product_coupon),
         requests_per_second: args.requests_per_second,
