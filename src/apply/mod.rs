@@ -5,7 +5,7 @@ pub mod outcome;
 pub mod settle;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -42,9 +42,7 @@ pub fn timestamp(now: Timestamp) -> String {
 #[derive(Debug)]
 pub struct Engine {
     client: Client,
-    journal: Appender,
-    /// Who holds which stock id: the lock, and what this run has recorded.
-    holders: Arc<Mutex<Holders>>,
+    recorder: Recorder,
     /// Requests that an earlier run left open: whatever is answered to them now, they may have made
     /// a stock then.
     open_before: HashSet<OutRequestNo>,
@@ -57,6 +55,8 @@ struct Job {
     intent: Intent,
     asked: Stock,
     replaces: Option<String>,
+    /// The stock that this very request made before, as the lock says.
+    gives_back: Option<String>,
     open_before: bool,
 }
 
@@ -79,8 +79,7 @@ impl Engine {
     ) -> Self {
         Self {
             client,
-            journal,
-            holders: Arc::new(Mutex::new(lock.holders())),
+            recorder: Recorder { journal, holders: Arc::new(Mutex::new(lock.holders())) },
             open_before: open.iter().map(|intent| intent.out_request_no.clone()).collect(),
             requests_per_second,
         }
@@ -97,8 +96,7 @@ impl Engine {
         for job in jobs {
             let worker = Worker {
                 client: self.client.clone(),
-                journal: self.journal.clone(),
-                holders: Arc::clone(&self.holders),
+                recorder: self.recorder.clone(),
                 events: events.clone(),
             };
             let slots = Arc::clone(&slots);
@@ -150,12 +148,13 @@ impl Engine {
             generation: change.generation,
             content_sha256: change.content_sha256.clone(),
             out_request_no: change.out_request_no.clone(),
-            sent_at: timestamp(Timestamp::now()),
+            sent_at: String::new(),
             gives_back: change.gives_back.is_some(),
             stock,
         };
         let open_before = self.open_before.contains(&change.out_request_no);
-        Some(Job { intent, asked, replaces: change.stock_id.clone(), open_before })
+        let (replaces, gives_back) = (change.stock_id.clone(), change.gives_back.clone());
+        Some(Job { intent, asked, replaces, gives_back, open_before })
     }
 
     /// Settles a request that the API says was used before: finds the stock that it made.
@@ -163,20 +162,20 @@ impl Engine {
         let name = job.intent.name.clone();
         let coupon = job.intent.product_coupon_id.clone();
         let fail = |failure| Outcome::failed(&name, &coupon, failure);
+        if let Some(stock_id) = &job.gives_back {
+            return match self.client.get_stock(&coupon, stock_id).await {
+                Ok(answer) => self.recorder.check_and_record(&job, answer, Success::Adopted).await,
+                Err(error) => fail(Failure::Api(error)),
+            };
+        }
         let listed = match listings.of(&self.client, &coupon).await {
             Ok(listed) => listed,
             Err(error) => return fail(Failure::Api(error)),
         };
-        let found = settle::find(listed, &coupon, &job.asked, &lock(&self.holders));
+        let found = settle::find(listed, &coupon, &job.asked, &self.recorder.holders());
         match found {
             Found::One(entity) if entity.state.is_live() => {
-                let worker = Worker {
-                    client: self.client.clone(),
-                    journal: self.journal.clone(),
-                    holders: Arc::clone(&self.holders),
-                    events: mpsc::unbounded_channel().0,
-                };
-                worker.record(&job, &entity, Success::Adopted).await
+                self.recorder.record(&job, &entity, Success::Adopted).await
             }
             Found::One(entity) => {
                 fail(Failure::AlreadyExists { error, candidates: vec![(&*entity).into()] })
@@ -187,27 +186,31 @@ impl Engine {
     }
 }
 
-/// The holders, also when a task died while it held them: a map of ids is never half changed.
-fn lock(holders: &Mutex<Holders>) -> std::sync::MutexGuard<'_, Holders> {
-    holders.lock().unwrap_or_else(PoisonError::into_inner)
+/// Makes durable what was learned, and knows who holds which stock.
+#[derive(Debug, Clone)]
+struct Recorder {
+    journal: Appender,
+    /// The lock's, and what this run has recorded.
+    holders: Arc<Mutex<Holders>>,
 }
 
 struct Worker {
     client: Client,
-    journal: Appender,
-    holders: Arc<Mutex<Holders>>,
+    recorder: Recorder,
     events: mpsc::UnboundedSender<Event>,
 }
 
 impl Worker {
-    async fn make(self, job: Job) -> Step {
+    async fn make(self, mut job: Job) -> Step {
         let name = job.intent.name.clone();
         let coupon = job.intent.product_coupon_id.clone();
         let fail = |failure| Step::Settled(Outcome::failed(&name, &coupon, failure));
         if self.client.is_stopped() {
             return Step::Settled(Outcome::NotStarted { name });
         }
-        if let Err(error) = self.journal.append(&Record::Intent(job.intent.clone())).await {
+        job.intent.sent_at = timestamp(Timestamp::now());
+        let intent = Record::Intent(job.intent.clone());
+        if let Err(error) = self.recorder.journal.append(&intent).await {
             return fail(Failure::Journal { error, stock_id: None });
         }
         crash_point("after-intent");
@@ -224,7 +227,7 @@ impl Worker {
         match self.client.add_stock(&coupon, &body, &report).await {
             Ok(answer) => {
                 crash_point("after-answer");
-                Step::Settled(self.check_and_record(&job, answer).await)
+                Step::Settled(self.recorder.check_and_record(&job, answer, Success::Created).await)
             }
             Err(error) if error.is_already_exists() => Step::AlreadyExists(Box::new(job), error),
             Err(error) => {
@@ -232,7 +235,7 @@ impl Worker {
                     let reason = error.to_string();
                     let closed = Closed { out_request_no: number.clone(), reason };
                     // Left open, it is settled by the next run: no harm.
-                    let _ = self.journal.append(&Record::Closed(closed)).await;
+                    let _ = self.recorder.journal.append(&Record::Closed(closed)).await;
                 }
                 if matches!(error, ApiError::Stopped { attempts: 0, .. }) {
                     Step::Settled(Outcome::NotStarted { name })
@@ -242,9 +245,21 @@ impl Worker {
             }
         }
     }
+}
+
+impl Recorder {
+    /// The holders, also when a task died while it held them: a map of ids is never half changed.
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Records a verified answer, provided that it is the stock asked for.
-    async fn check_and_record(&self, job: &Job, answer: Answer<StockEntity>) -> Outcome {
+    async fn check_and_record(
+        &self,
+        job: &Job,
+        answer: Answer<StockEntity>,
+        how: Success,
+    ) -> Outcome {
         let intent = &job.intent;
         let entity = answer.value;
         let fail = |failure| Outcome::failed(&intent.name, &intent.product_coupon_id, failure);
@@ -276,14 +291,14 @@ impl Worker {
                 Err(error) => fail(Failure::Journal { error, stock_id: None }),
             };
         }
-        self.record(job, &entity, Success::Created).await
+        self.record(job, &entity, how).await
     }
 
     async fn record(&self, job: &Job, entity: &StockEntity, how: Success) -> Outcome {
         let intent = &job.intent;
         let fail = |failure| Outcome::failed(&intent.name, &intent.product_coupon_id, failure);
         let stock_id = entity.stock_id.to_string();
-        let holder = lock(&self.holders).of(&stock_id).cloned();
+        let holder = self.holders().of(&stock_id).cloned();
         if let Some(holder) = holder.filter(|holder| *holder != intent.name) {
             return fail(Failure::Taken { stock_id, holder });
         }
@@ -296,7 +311,7 @@ impl Worker {
             return fail(Failure::Journal { error, stock_id: Some(stock_id) });
         }
         crash_point("after-result");
-        lock(&self.holders).insert(stock_id.clone(), intent.name.clone());
+        self.holders().insert(stock_id.clone(), intent.name.clone());
         Outcome::Done {
             name: intent.name.clone(),
             product_coupon_id: intent.product_coupon_id.clone(),

@@ -96,14 +96,23 @@ pub enum Settled {
     },
 }
 
-/// How long to wait until a request of an interrupted run cannot be on its way any more.
+/// How long to wait until no request of an interrupted run can be on its way any more. That run is
+/// over, so a last request of it has at most the time of one attempt from now on; none when its
+/// retries must have ended before.
 #[must_use]
-pub fn still_on_its_way(open: &[Intent], timeout: Duration, now: Timestamp) -> Duration {
+pub fn still_on_its_way(
+    open: &[Intent],
+    timeout: Duration,
+    retry: Duration,
+    now: Timestamp,
+) -> Duration {
+    // Between the record and the first request there is the wait for a turn, which is short.
+    let longest = retry + timeout * 2;
     open.iter()
         .filter_map(|intent| intent.sent_at.parse::<Timestamp>().ok())
         .map(|sent| {
             let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();
-            timeout.saturating_sub(age)
+            longest.saturating_sub(age).min(timeout)
         })
         .max()
         .unwrap_or_default()
@@ -170,4 +179,36 @@ pub enum SettleError {
         /// What is wrong.
         error: serde_json::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::identity::{ContentSha256, OutRequestNo, StockName};
+
+    #[test]
+    fn a_request_may_be_on_its_way_for_one_attempt_until_its_retries_must_have_ended() {
+        let intent = Intent {
+            name: StockName::parse("a").unwrap(),
+            product_coupon_id: "1".into(),
+            generation: 1,
+            content_sha256: ContentSha256::parse(&"0".repeat(64)).unwrap(),
+            out_request_no: OutRequestNo::parse("cc1-000000").unwrap(),
+            sent_at: "2026-11-23T02:00:00Z".into(),
+            gives_back: false,
+            stock: RawValue::from_string("{}".into()).unwrap(),
+        };
+        let open = [intent];
+        let wait = |now: &str| {
+            let (timeout, retry) = (Duration::from_secs(10), Duration::from_mins(1));
+            still_on_its_way(&open, timeout, retry, now.parse().unwrap()).as_secs()
+        };
+        assert_eq!(wait("2026-11-23T02:00:00Z"), 10);
+        assert_eq!(wait("2026-11-23T02:01:00Z"), 10, "the last retry may just have gone out");
+        assert_eq!(wait("2026-11-23T02:01:15Z"), 5);
+        assert_eq!(wait("2026-11-23T02:01:20Z"), 0);
+        assert_eq!(wait("2026-11-23T01:00:00Z"), 10, "a clock that was set back");
+    }
 }

@@ -182,8 +182,8 @@ impl Run<'_> {
         self.terminal.say(&format!(
             "Looking for what came of {number} of an interrupted apply that the files do not ask for any more."
         ));
-        let timeout = self.workspace.config.api.timeout;
-        let wait = settle::still_on_its_way(&unasked, timeout, Timestamp::now());
+        let api = &self.workspace.config.api;
+        let wait = settle::still_on_its_way(&unasked, api.timeout, api.retry, Timestamp::now());
         if !wait.is_zero() {
             self.terminal
                 .say(&format!("One may still be on its way: waiting {} s.", wait.as_secs() + 1));

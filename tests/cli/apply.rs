@@ -165,6 +165,22 @@ fn already_exists_is_settled_by_finding_the_stock() {
 }
 
 #[test]
+fn already_exists_for_a_stock_that_the_lock_knows_gives_that_one_back() {
+    let (workspace, mut server) = connected(&["a"], &[]);
+    workspace.apply(&[]).ended(0);
+    let first = workspace.locked("couponctl.lock")["a"].clone();
+    workspace.stock("a", &Stock { max_count: 5000, ..Stock::default() });
+    workspace.apply(&["--allow-replace"]).ended(0);
+    workspace.stock("a", &Stock::default());
+    server.restart(&["--fault", "already-exists=1"]);
+    let mut workspace = workspace;
+    workspace.environment(&server.environment);
+    workspace.apply(&["--allow-replace"]).ended(0);
+    assert_eq!(workspace.locked("couponctl.lock")["a"], first);
+    assert_eq!(server.stocks().len(), 2);
+}
+
+#[test]
 fn several_stocks_alike_are_left_to_a_person_who_adopts_one() {
     let twin = Stock { remark: "twin".into(), ..Stock::default() };
     let (workspace, mut server) = connected(&[], &["--fault", "drop-after=1"]);
