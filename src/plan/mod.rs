@@ -283,3 +283,6 @@ impl Plan {
         self.changes.iter().filter(|change| change.action != Action::Orphan)
     }
 }
+
+#[cfg(test)]
+mod tests;
