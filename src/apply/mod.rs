@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::crash_point;
 use crate::identity::{self, OutRequestNo, StockName};
+use crate::lockfile::append::Appender;
 use crate::lockfile::journal::{Closed, Intent, Record, Result as MadeRecord};
-use crate::lockfile::session::Appender;
 use crate::lockfile::{Holders, Lock};
 use crate::plan::{Action, Change};
 use crate::wechatpay::client::{self, Answer, Client};
@@ -68,7 +68,7 @@ enum Step {
 }
 
 impl Engine {
-    /// An engine that records into a session's journal.
+    /// An engine that records into a hold's journal.
     #[must_use]
     pub fn new(
         client: Client,

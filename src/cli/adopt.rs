@@ -48,7 +48,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
         bail!("no file asks for a stock named `{}`{near}", plain(&name));
     };
     let config = &workspace.config;
-    let session = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
+    let hold = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
     let work = async {
         let connection = Connection::open(terminal, config, &sandbox).await?;
         let client = &connection.client;
@@ -88,11 +88,11 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
             &desired.content_sha256,
         );
         // The request that was open for this name and content is answered by a person now.
-        for intent in session.open.iter().filter(|intent| intent.name == desired.name) {
+        for intent in hold.open.iter().filter(|intent| intent.name == desired.name) {
             let number = intent.out_request_no.clone();
             let reason = format!("stock {} was adopted", plain(&stock_id));
             let closed = Record::Closed(Closed { out_request_no: number, reason });
-            session.appender().append(&closed).await.context("the journal cannot be written")?;
+            hold.appender().append(&closed).await.context("the journal cannot be written")?;
         }
         Ok(Ok(Made {
             name: desired.name.clone(),
@@ -110,7 +110,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
     let mut adopted = false;
     let status = match result {
         Ok(Ok(made)) => {
-            session.finish(|lock| {
+            hold.finish(|lock| {
                 let mut holders = lock.holders();
                 match lock.record(made, &mut holders) {
                     Ok(()) => adopted = true,
@@ -120,11 +120,11 @@ pub fn run(terminal: &Terminal, global: &Global, args: AdoptArgs) -> Ended {
             Status::Done
         }
         Ok(Err(signal)) => {
-            session.finish(|_| {})?;
+            hold.finish(|_| {})?;
             Status::Signalled(signal.0)
         }
         Err(error) => {
-            session.finish(|_| {})?;
+            hold.finish(|_| {})?;
             return Err(error);
         }
     };

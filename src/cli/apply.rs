@@ -16,8 +16,8 @@ use super::{Ended, Global, SettingFlags, Status, workspace};
 use crate::apply::outcome::{Event, Outcome};
 use crate::apply::settle::{self, Settled};
 use crate::apply::{Engine, asked_for, timestamp};
+use crate::lockfile::hold::Hold;
 use crate::lockfile::journal::Intent;
-use crate::lockfile::session::Session;
 use crate::lockfile::{Learned, Lock};
 use crate::plan::{self, Action, Plan};
 use crate::render::{CARE, count, paint, plan_text};
@@ -54,15 +54,15 @@ pub struct ApplyArgs {
 pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
     let workspace = workspace::open(terminal, &settings.with(global))?;
-    let session = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
-    if let Some(aside) = &session.damaged {
+    let hold = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
+    if let Some(aside) = &hold.damaged {
         terminal.warn(&format!(
             "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
             aside.display()
         ));
     }
-    if session.folded > 0 {
-        let number = count(session.folded, "result");
+    if hold.folded > 0 {
+        let number = count(hold.folded, "result");
         terminal.say(&format!("Recorded {number} of an interrupted apply."));
     }
     let mut run = Run {
@@ -74,11 +74,11 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
         allow_replace,
         renames: Vec::new(),
     };
-    let ended = runtime()?.block_on(run.carry_out(&session));
+    let ended = runtime()?.block_on(run.carry_out(&hold));
     let renames = std::mem::take(&mut run.renames);
     let mut in_the_way = Vec::new();
     // Whatever happened: what was learned goes into the lock.
-    session.finish(|lock| {
+    hold.finish(|lock| {
         let failed = renames.iter().filter_map(|(from, to)| lock.rename(from, to).err());
         in_the_way.extend(failed);
     })?;
@@ -99,12 +99,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn carry_out(&mut self, session: &Session) -> Ended {
+    async fn carry_out(&mut self, hold: &Hold) -> Ended {
         let mut connection = None;
-        let mut lock = session.lock.clone();
-        let mut open = session.open.clone();
+        let mut lock = hold.lock.clone();
+        let mut open = hold.open.clone();
         if !open.is_empty() {
-            let (stopped, left) = self.settle(session, &mut lock, open, &mut connection).await?;
+            let (stopped, left) = self.settle(hold, &mut lock, open, &mut connection).await?;
             open = left;
             if let Some(Signal(number)) = stopped {
                 return Ok(Status::Signalled(number));
@@ -131,7 +131,7 @@ impl Run<'_> {
             (Vec::new(), None)
         } else {
             let connection = self.connect(&mut connection).await?;
-            self.make(session, &lock, &plan, &open, connection, makes).await
+            self.make(hold, &lock, &plan, &open, connection, makes).await
         };
         self.renames = renames.collect();
         for (from, to) in &self.renames {
@@ -159,7 +159,7 @@ impl Run<'_> {
     /// again.
     async fn settle(
         &self,
-        session: &Session,
+        hold: &Hold,
         lock: &mut Lock,
         open: Vec<Intent>,
         connection: &mut Option<Connection>,
@@ -190,7 +190,7 @@ impl Run<'_> {
         }
         let client = &self.connect(connection).await?.client;
         let mut holders = lock.holders();
-        let journal = session.appender();
+        let journal = hold.appender();
         let work = async {
             tokio::time::sleep(wait).await;
             settle::settle(unasked, client, &journal, &mut holders).await
@@ -274,7 +274,7 @@ impl Run<'_> {
 
     async fn make(
         &self,
-        session: &Session,
+        hold: &Hold,
         lock: &Lock,
         plan: &Plan,
         open: &[Intent],
@@ -283,7 +283,7 @@ impl Run<'_> {
     ) -> (Vec<Outcome>, Option<Signal>) {
         let client = connection.client.clone();
         let pace = self.workspace.config.api.requests_per_second;
-        let engine = Engine::new(client.clone(), session.appender(), lock, open, pace);
+        let engine = Engine::new(client.clone(), hold.appender(), lock, open, pace);
         let mut progress = Progress::new(self.terminal, self.format, makes);
         let mut observe = |event: &Event| progress.event(event);
         let work = engine.make(&plan.changes, &mut observe);

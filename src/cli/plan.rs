@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::terminal::Terminal;
 use super::{Ended, Global, SettingFlags, Status, workspace};
-use crate::lockfile::session;
+use crate::lockfile::hold;
 use crate::plan;
 use crate::render::{plan_json, plan_text};
 
@@ -39,7 +39,7 @@ enum Format {
 
 pub fn run(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     let workspace = workspace::open(terminal, &args.settings.with(global))?;
-    let view = session::view(&workspace.lock_path(args.sandbox), &workspace.config.brand_id)?;
+    let view = hold::view(&workspace.lock_path(args.sandbox), &workspace.config.brand_id)?;
     workspace.check_against(terminal, &view.lock)?;
     let open = view.journal.open.into_values().collect();
     let plan = plan::plan(&workspace.stocks, &view.lock, open);

@@ -13,7 +13,7 @@ use crate::config::{self, Config, Flags};
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredStock};
 use crate::identity::StockName;
-use crate::lockfile::session::Session;
+use crate::lockfile::hold::Hold;
 use crate::lockfile::{self, Lock};
 use crate::render::problems;
 use crate::validate;
@@ -95,14 +95,14 @@ impl Workspace {
     ///
     /// # Errors
     /// When another process holds it for longer than `patience`, or it cannot be read or written.
-    pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Session> {
+    pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Hold> {
         if sandbox {
             let home = sandbox_home(&self.config.root);
             std::fs::create_dir_all(&home)
                 .with_context(|| format!("{} cannot be made", home.display()))?;
         }
         let now = timestamp(Timestamp::now());
-        Ok(Session::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
+        Ok(Hold::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
     }
 
     /// The lock of the API, or the sandbox's own.

@@ -1,9 +1,10 @@
 //! `couponctl.lock`: which stock stands for which name. Plain data and the few ways it may change;
 //! reading, writing and the journal are in the files beside this one. Knows nothing about plans.
 
+pub mod append;
+pub mod hold;
 pub mod journal;
 pub mod read;
-pub mod session;
 pub mod write;
 
 use std::collections::{BTreeMap, HashMap};

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::hold::{Hold, journal_path};
 use super::journal::{self, Closed, Intent, Record};
-use super::session::{Session, journal_path};
 use super::{Entry, Learned, Lock, Made, Superseded, read, write};
 use crate::identity::{ContentSha256, OutRequestNo, StockName};
 
@@ -172,18 +172,18 @@ fn a_damaged_line_is_passed_over_and_the_others_count() {
     assert_eq!((read.open.len(), read.learned.len(), read.unread), (2, 0, 1));
 }
 
-/// A workspace in which a session was cut off, its journal cut to so many bytes.
-fn begin(folder: &std::path::Path) -> Session {
-    Session::begin(&folder.join("couponctl.lock"), "1", Duration::ZERO, "2026-11-23T02:00:00Z")
+/// A workspace in which a hold was cut off, its journal cut to so many bytes.
+fn begin(folder: &std::path::Path) -> Hold {
+    Hold::begin(&folder.join("couponctl.lock"), "1", Duration::ZERO, "2026-11-23T02:00:00Z")
         .unwrap()
 }
 
 #[tokio::test]
-async fn a_session_after_a_cut_knows_every_result_and_every_open_request() {
+async fn a_hold_after_a_cut_knows_every_result_and_every_open_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("couponctl.lock");
-    let session = begin(folder.path());
-    let journal = session.appender();
+    let hold = begin(folder.path());
+    let journal = hold.appender();
     for record in [
         Record::Intent(intent("a", "1")),
         Record::Made(result("1")),
@@ -227,14 +227,14 @@ async fn a_session_after_a_cut_knows_every_result_and_every_open_request() {
             (strings(&["1", "2"]), strings(&["c"])),
         ]
     );
-    // The first session is still held: nobody else gets in.
+    // The first hold is still held: nobody else gets in.
     assert!(
-        Session::begin(&path, "1", Duration::ZERO, "x")
+        Hold::begin(&path, "1", Duration::ZERO, "x")
             .unwrap_err()
             .to_string()
             .contains("another couponctl")
     );
-    session.finish(|_| {}).unwrap();
+    hold.finish(|_| {}).unwrap();
     assert_eq!(next_id(&read::read(&path, "1").unwrap()), ["1", "2"]);
     assert_eq!(begin(folder.path()).open.len(), 1, "the open request is kept");
 }
@@ -249,7 +249,7 @@ fn a_journal_of_a_later_version_or_of_another_brand_is_left_alone() {
         let run = journal::Run { version, brand_id: brand.into(), pid: 1, started_at: "x".into() };
         let text = Record::Run(run).to_line() + &Record::Intent(intent("a", "1")).to_line();
         std::fs::write(journal_path(&path), &text).unwrap();
-        let refused = Session::begin(&path, "1", Duration::ZERO, "x").unwrap_err().to_string();
+        let refused = Hold::begin(&path, "1", Duration::ZERO, "x").unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");
         assert_eq!(std::fs::read_to_string(journal_path(&path)).unwrap(), text);
     }

@@ -1,17 +1,15 @@
-//! An apply's hold on a workspace: the operating system's lock on the journal, the thread that
-//! makes records durable in groups, and the fold of the journal into the lock.
+//! An apply's hold on a workspace: the operating system's lock on the journal, and the fold of the
+//! journal into the lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use same_file::Handle;
 use thiserror::Error;
-use tokio::sync::oneshot;
 
+use super::append::{Appender, Writer};
 use super::journal::{self, Journal, Record, Run};
 use super::read::{self, LockError};
 use super::{Lock, write};
@@ -22,7 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Why an apply could not begin or end.
 #[derive(Debug, Error)]
-pub enum SessionError {
+pub enum HoldError {
     /// The lock file is not whole.
     #[error("{}: {error}", path.display())]
     Lock {
@@ -124,7 +122,7 @@ pub struct View {
 ///
 /// # Errors
 /// When the lock is not whole.
-pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, SessionError> {
+pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, HoldError> {
     // The journal first: an apply that ends in between moves results from it into the lock.
     let journal = match std::fs::read(journal_path(lock_path)) {
         Ok(bytes) => journal::parse(&bytes),
@@ -132,14 +130,14 @@ pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, SessionError> {
     };
     check_brand(&journal, &journal_path(lock_path), brand_id)?;
     let mut lock = read::read(lock_path, brand_id)
-        .map_err(|error| SessionError::Lock { path: lock_path.to_owned(), error })?;
+        .map_err(|error| HoldError::Lock { path: lock_path.to_owned(), error })?;
     lock.fold(journal.learned.iter().cloned());
     Ok(View { lock, journal })
 }
 
-fn check_brand(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), SessionError> {
+fn check_brand(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), HoldError> {
     match journal.run.as_ref().filter(|run| run.brand_id != brand_id) {
-        Some(run) => Err(SessionError::JournalOfOtherBrand {
+        Some(run) => Err(HoldError::JournalOfOtherBrand {
             path: path.to_owned(),
             found: run.brand_id.clone(),
             configured: brand_id.to_owned(),
@@ -148,13 +146,13 @@ fn check_brand(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), Ses
     }
 }
 
-/// A held workspace. Dropping it without [`Session::finish`] leaves the journal for the next run.
+/// A held workspace. Dropping it without [`Hold::finish`] leaves the journal for the next run.
 #[derive(Debug)]
-pub struct Session {
+pub struct Hold {
     path: PathBuf,
     journal_path: PathBuf,
     brand_id: String,
-    /// The lock as it was when the session began, results of earlier runs folded in.
+    /// The lock as it was when the hold began, results of earlier runs folded in.
     pub lock: Lock,
     /// Requests of earlier runs of which it is not known what came.
     pub open: Vec<journal::Intent>,
@@ -162,12 +160,12 @@ pub struct Session {
     pub folded: usize,
     /// A copy of the journal that an earlier run left, when lines of it were damaged.
     pub damaged: Option<PathBuf>,
-    /// The bytes that the lock file holds as far as this session knows.
+    /// The bytes that the lock file holds as far as this hold knows.
     base: Option<Vec<u8>>,
     writer: Writer,
 }
 
-impl Session {
+impl Hold {
     /// Takes the workspace, folds in what an earlier run left, and starts a journal.
     ///
     /// # Errors
@@ -178,17 +176,16 @@ impl Session {
         brand_id: &str,
         patience: Duration,
         now: &str,
-    ) -> Result<Self, SessionError> {
+    ) -> Result<Self, HoldError> {
         let journal_path = journal_path(lock_path);
-        let begin =
-            |error, advice| SessionError::Begin { path: journal_path.clone(), error, advice };
+        let begin = |error, advice| HoldError::Begin { path: journal_path.clone(), error, advice };
         let mut held = take(&journal_path, patience)?;
         let mut bytes = Vec::new();
         held.read_to_end(&mut bytes)
             .map_err(|error| begin(error, "Make the journal readable, and run apply again"))?;
         let left = journal::parse(&bytes);
         if let Some(version) = left.newer {
-            return Err(SessionError::NewerJournal { path: journal_path, version });
+            return Err(HoldError::NewerJournal { path: journal_path, version });
         }
         check_brand(&left, &journal_path, brand_id)?;
         let damaged = (left.unread > 0).then(|| journal_path.with_extension("journal.damaged"));
@@ -196,7 +193,7 @@ impl Session {
             std::fs::copy(&journal_path, aside)
                 .map_err(|error| begin(error, "Make room or rights, and run apply again"))?;
         }
-        let lock_error = |error| SessionError::Lock { path: lock_path.to_owned(), error };
+        let lock_error = |error| HoldError::Lock { path: lock_path.to_owned(), error };
         let mut base = read::read_bytes(lock_path).map_err(lock_error)?;
         let mut lock = match &base {
             Some(bytes) => read::parse_for(bytes, brand_id).map_err(lock_error)?,
@@ -206,7 +203,7 @@ impl Session {
         if folded > 0 {
             lock.fold(left.learned);
             let bytes = write::to_bytes(&lock);
-            write::replace_file(lock_path, &bytes).map_err(|error| SessionError::Begin {
+            write::replace_file(lock_path, &bytes).map_err(|error| HoldError::Begin {
                 path: lock_path.to_owned(),
                 error,
                 advice: "Make room or rights, and run apply again: the journal keeps the results",
@@ -235,7 +232,7 @@ impl Session {
     /// A handle through which tasks make records durable.
     #[must_use]
     pub fn appender(&self) -> Appender {
-        Appender(self.writer.jobs.clone())
+        self.writer.appender()
     }
 
     /// Where the journal is.
@@ -251,10 +248,10 @@ impl Session {
     /// # Errors
     /// When the lock cannot be written or somebody else changed it: then the journal stays, and
     /// nothing is lost.
-    pub fn finish(self, change: impl FnOnce(&mut Lock)) -> Result<Lock, SessionError> {
+    pub fn finish(self, change: impl FnOnce(&mut Lock)) -> Result<Lock, HoldError> {
         let Self { path, journal_path, brand_id, lock, base, writer, .. } = self;
         let fold_error =
-            |error| SessionError::Fold { path: path.clone(), journal: journal_path.clone(), error };
+            |error| HoldError::Fold { path: path.clone(), journal: journal_path.clone(), error };
         let mut file = writer.stop().map_err(fold_error)?;
         let mut bytes = Vec::new();
         file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(fold_error)?;
@@ -263,7 +260,7 @@ impl Session {
             write::replace_file(&journal_path, &bytes).map_err(fold_error)?;
         }
         let Journal { learned, open, .. } = journal::parse(&bytes);
-        let changed = |change| SessionError::Changed {
+        let changed = |change| HoldError::Changed {
             path: path.clone(),
             journal: journal_path.clone(),
             change,
@@ -293,7 +290,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The lock as it is on disk now: as the session left it, or with what others added. Otherwise says
+/// The lock as it is on disk now: as the hold left it, or with what others added. Otherwise says
 /// what happened to it.
 fn current_lock(
     path: &Path,
@@ -313,8 +310,8 @@ fn current_lock(
 }
 
 /// Opens and locks the journal, which must still be the one at its path once it is locked.
-fn take(path: &Path, patience: Duration) -> Result<File, SessionError> {
-    let begin = |error| SessionError::Begin {
+fn take(path: &Path, patience: Duration) -> Result<File, HoldError> {
+    let begin = |error| HoldError::Begin {
         path: path.to_owned(),
         error,
         advice: "The workspace must be writable for an apply (disk full? read-only?)",
@@ -333,7 +330,7 @@ fn take(path: &Path, patience: Duration) -> Result<File, SessionError> {
             Err(std::fs::TryLockError::Error(error)) => return Err(begin(error)),
             Err(std::fs::TryLockError::WouldBlock) => {
                 if Instant::now() >= deadline {
-                    return Err(SessionError::Held { holder: describe_holder(file) });
+                    return Err(HoldError::Held { holder: describe_holder(file) });
                 }
                 std::thread::sleep(POLL.min(deadline - Instant::now()));
             }
@@ -370,84 +367,4 @@ fn start_journal(path: &Path, run: Run, open: &[journal::Intent]) -> io::Result<
     let file = file.persist(path)?;
     write::sync_folder(folder)?;
     Ok(file)
-}
-
-/// What the writing thread is told.
-#[derive(Debug)]
-enum Job {
-    /// Make this line durable, then say so.
-    Append(String, oneshot::Sender<Durable>),
-    /// Write what waits, then end.
-    Stop,
-}
-
-/// Whether a record is durable. The error is shared, since one failed write fails a whole group.
-pub type Durable = Result<(), Arc<io::Error>>;
-
-/// Makes records durable. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Appender(mpsc::Sender<Job>);
-
-impl Appender {
-    /// Appends a record and comes back once it is durable.
-    ///
-    /// # Errors
-    /// When it could not be made durable; so will every later record of this session.
-    pub async fn append(&self, record: &Record) -> Durable {
-        let gone = || Arc::new(io::Error::other("the journal is closed"));
-        let (done, durable) = oneshot::channel();
-        self.0.send(Job::Append(record.to_line(), done)).map_err(|_| gone())?;
-        durable.await.map_err(|_| gone())?
-    }
-}
-
-/// The thread that writes: whatever waits is written at once and made durable together, so that the
-/// disk does not set the pace.
-#[derive(Debug)]
-struct Writer {
-    jobs: mpsc::Sender<Job>,
-    thread: JoinHandle<File>,
-}
-
-impl Writer {
-    fn start(file: File) -> Self {
-        let (jobs, received) = mpsc::channel();
-        Self { jobs, thread: std::thread::spawn(move || write_groups(file, &received)) }
-    }
-
-    /// Ends the thread and gives back the journal, still locked.
-    fn stop(self) -> io::Result<File> {
-        // A thread that is gone cannot be told to stop, and has nothing left to write.
-        let _ = self.jobs.send(Job::Stop);
-        self.thread.join().map_err(|_| io::Error::other("the thread that writes the journal died"))
-    }
-}
-
-fn write_groups(mut file: File, jobs: &mpsc::Receiver<Job>) -> File {
-    let mut failed: Option<Arc<io::Error>> = None;
-    let mut stopping = false;
-    while !stopping {
-        let (mut text, mut waiting) = (String::new(), Vec::new());
-        let mut next = jobs.recv().ok();
-        stopping = next.is_none();
-        while let Some(job) = next {
-            match job {
-                Job::Append(line, done) => {
-                    text.push_str(&line);
-                    waiting.push(done);
-                }
-                Job::Stop => stopping = true,
-            }
-            next = jobs.try_recv().ok();
-        }
-        if failed.is_none() && !text.is_empty() {
-            let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-            failed = written.err().map(Arc::new);
-        }
-        for done in waiting {
-            // Who asked may have gone: the record is durable all the same.
-            let _ = done.send(failed.clone().map_or(Ok(()), Err));
-        }
-    }
-    file
 }
