@@ -118,7 +118,7 @@ fn syntax(info: &str, text: &str, at: usize) -> Flaw {
     } else if before.contains('：') {
         Some("write the colon as `:` followed by a space, not full-width `：`".to_owned())
     } else if info.contains("indentation") && text[at..].starts_with([']', '}']) {
-        Some("indent the closing bracket further than the line that opens it".to_owned())
+        Some("indent the closing bracket at least as far as the line that opens it".to_owned())
     } else if text[at..end].contains('\0') {
         Some("remove the NUL byte".to_owned())
     } else {

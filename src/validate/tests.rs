@@ -384,6 +384,28 @@ fn the_schema_refuses_what_it_can_say() {
 }
 
 #[test]
+fn texts_that_readers_once_disagreed_about_are_read_alike() {
+    let coffee = include_str!("../../examples/smallest/stocks/coffee.yaml");
+    for (good, strange) in [
+        ("wx4fd12345678 }", "wx4fd12345678|-\n }"),
+        ("wx4fd12345678 }", "1e312345678 }"),
+        ("wx4fd12345678 }", "wx4fd12345678 }# comment"),
+        ("\"200000001\"", "0200000001"),
+        ("{ notify_appid: wx4fd12345678 }", "[wx4fd12345678]"),
+        ("{ notify_appid: wx4fd12345678 }", "{\n    notify_appid: wx4fd12345678\n  }"),
+        ("2027-01-01T00:00:00+08:00", "2027-01-01T00:00:00+长0"),
+    ] {
+        let text = coffee.replace(good, strange);
+        assert_ne!(text, coffee);
+        let read = check_text("a.yaml", &text, now());
+        assert_eq!(read, check_text_carefully("a.yaml", &text, now()), "{strange}");
+        // Brackets over several lines are fine as long as they are indented like their first line.
+        let fine = strange.ends_with("\n  }");
+        assert_eq!(read.1.is_empty(), fine, "{strange}");
+    }
+}
+
+#[test]
 fn the_schema_takes_every_example() {
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let patterns = ["*/stocks/**/*.yaml".to_owned()];

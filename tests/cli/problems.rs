@@ -60,6 +60,24 @@ fn problems_as_json_have_the_fields_of_the_contract_and_exact_places() {
 }
 
 #[test]
+fn what_is_missing_is_told_where_it_is_missing_from_with_an_example() {
+    let workspace = Workspace::with(&["a"]);
+    let text = workspace.read("stocks/a.yaml");
+    workspace
+        .write("stocks/a.yaml", text.replace("max_count: 1000, ", "").replace("name: a\n", ""));
+    let run = workspace.run(&["validate"]).ended(1);
+    for says in [
+        "error[missing-key]: the document has no `name`",
+        "add `name:",
+        "error[missing-key]: `stock.stock_send_rule` has no `max_count`",
+        "add `max_count: 10000`, with your own value",
+        "2 errors",
+    ] {
+        assert!(run.out.contains(says), "{says}: {}", run.out);
+    }
+}
+
+#[test]
 fn warnings_fail_only_when_they_are_denied() {
     let workspace = Workspace::with(&["a"]);
     let twin = workspace.read("stocks/a.yaml").replace("name: a", "name: b");
