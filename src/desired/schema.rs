@@ -8,9 +8,6 @@ use super::StockDocument;
 use crate::identity::NAME_PATTERN;
 use crate::wechatpay::stock::limits;
 
-/// The line at the top of a stock file that tells editors where the schema is.
-pub const EDITOR_LINE: &str = "# yaml-language-server: $schema=../.couponctl/stock.schema.json";
-
 /// The schema of a stock document.
 #[must_use]
 pub fn json() -> Value {
