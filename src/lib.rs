@@ -11,8 +11,11 @@ pub mod plain;
 pub mod plan;
 pub mod render;
 pub mod sandbox;
+pub mod stamp;
 pub mod validate;
+pub mod watch;
 pub mod wechatpay;
+pub mod workspace;
 
 /// A point at which a debug build can be made to die, for tests of what survives: the process aborts
 /// here when `COUPONCTL_CRASH_AT` is this name, or `name:N` and this is the N-th time.

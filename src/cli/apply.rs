@@ -16,6 +16,7 @@ use super::{Ended, Global, SettingFlags, Status, workspace};
 use crate::apply::outcome::{Event, Outcome};
 use crate::apply::settle::{self, Settled};
 use crate::apply::{Engine, asked_for, timestamp};
+use crate::identity::StockName;
 use crate::lockfile::hold::Hold;
 use crate::lockfile::journal::Intent;
 use crate::lockfile::{Learned, Lock};
@@ -54,7 +55,43 @@ pub struct ApplyArgs {
 pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
     let workspace = workspace::open(terminal, &settings.with(global))?;
-    let hold = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
+    let how = How {
+        sandbox: &sandbox,
+        format,
+        auto_approve,
+        allow_replace,
+        patience: Duration::from_secs(lock_timeout),
+        seen: None,
+    };
+    Ok(runtime()?.block_on(carry_out(terminal, &workspace, how))?.status)
+}
+
+/// How to carry a plan out.
+#[derive(Debug)]
+pub struct How<'a> {
+    pub sandbox: &'a SandboxFlags,
+    pub format: Format,
+    /// Without asking.
+    pub auto_approve: bool,
+    pub allow_replace: bool,
+    /// How long to wait for another apply on the workspace to end.
+    pub patience: Duration,
+    /// The plan as it was shown before, when it is not to be shown again: carried out is that one
+    /// or none.
+    pub seen: Option<&'a Plan>,
+}
+
+/// How an apply ended.
+#[derive(Debug)]
+pub struct Ending {
+    pub status: Status,
+    /// What was said at its end, for who shows it again.
+    pub report: String,
+}
+
+/// Takes the lock, settles what an interrupted apply left, plans, shows, asks, carries out, records.
+pub async fn carry_out(terminal: &Terminal, workspace: &Workspace, how: How<'_>) -> Result<Ending> {
+    let hold = workspace.hold(how.sandbox.sandbox, how.patience)?;
     if let Some(aside) = &hold.damaged {
         terminal.warn(&format!(
             "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
@@ -65,16 +102,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
         let number = count(hold.folded, "result");
         terminal.say(&format!("Recorded {number} of an interrupted apply."));
     }
-    let mut run = Run {
-        terminal,
-        workspace: &workspace,
-        flags: &sandbox,
-        format,
-        auto_approve,
-        allow_replace,
-        renames: Vec::new(),
-    };
-    let ended = runtime()?.block_on(run.carry_out(&hold));
+    let mut run = Run { terminal, workspace, how, renames: Vec::new(), report: String::new() };
+    let ended = Box::pin(run.carry_out(&hold)).await;
     let renames = std::mem::take(&mut run.renames);
     let mut in_the_way = Vec::new();
     // Whatever happened: what was learned goes into the lock.
@@ -85,17 +114,23 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     for error in &in_the_way {
         terminal.error(&format!("a rename could not be recorded: {error}; run apply again"));
     }
-    if in_the_way.is_empty() { ended } else { ended.and(Ok(Status::Failed)) }
+    let status = ended?;
+    let status = if in_the_way.is_empty() { status } else { Status::Failed };
+    Ok(Ending { status, report: run.report })
+}
+
+/// What is asked before a plan is carried out.
+#[must_use]
+pub fn question() -> String {
+    format!("{} Only `yes` carries it out:", paint(CARE.bold(), "Carry out this plan?"))
 }
 
 struct Run<'a> {
     terminal: &'a Terminal,
     workspace: &'a Workspace,
-    flags: &'a SandboxFlags,
-    format: Format,
-    auto_approve: bool,
-    allow_replace: bool,
-    renames: Vec<(crate::identity::StockName, crate::identity::StockName)>,
+    how: How<'a>,
+    renames: Vec<(StockName, StockName)>,
+    report: String,
 }
 
 impl Run<'_> {
@@ -110,9 +145,15 @@ impl Run<'_> {
                 return Ok(Status::Signalled(number));
             }
         }
-        self.workspace.check_against(self.terminal, &lock)?;
+        workspace::check_against(self.terminal, self.workspace, &lock)?;
         let plan = plan::plan(&self.workspace.stocks, &lock, open.clone());
-        self.show(&plan)?;
+        match self.how.seen {
+            Some(seen) if !plan.does_the_same_as(seen) => {
+                bail!("the plan is another one by now; nothing was sent")
+            }
+            Some(_) => {}
+            None => self.show(&plan)?,
+        }
         if plan.to_do().next().is_none() {
             self.terminal.say("Nothing to do: every stock is as the files ask.");
             return Ok(Status::Done);
@@ -138,7 +179,8 @@ impl Run<'_> {
             self.terminal.say(&format!("{} {from} → {to}", paint(crate::render::GOOD, "✓")));
         }
         let totals = Totals::of(&outcomes, self.renames.len());
-        summary(self.terminal, self.format, &outcomes, &totals)?;
+        self.report = summary(self.how.format, &outcomes, &totals);
+        self.terminal.result(&self.report)?;
         let failed = totals.failed + totals.not_started > 0 || outcomes.len() < makes;
         Ok(match signal {
             Some(Signal(number)) => Status::Signalled(number),
@@ -150,7 +192,9 @@ impl Run<'_> {
     async fn connect<'c>(&self, slot: &'c mut Option<Connection>) -> Result<&'c Connection> {
         let connection = match slot.take() {
             Some(connection) => connection,
-            None => Connection::open(self.terminal, &self.workspace.config, self.flags).await?,
+            None => {
+                Connection::open(self.terminal, &self.workspace.config, self.how.sandbox).await?
+            }
         };
         Ok(slot.insert(connection))
     }
@@ -236,7 +280,7 @@ impl Run<'_> {
     }
 
     fn show(&self, plan: &Plan) -> Result<()> {
-        match self.format {
+        match self.how.format {
             Format::Text => self.terminal.result(&plan_text::render(plan)),
             Format::Json => {
                 let line = json!({"event": "plan", "summary": plan.summary(), "commitment": plan.commitment});
@@ -253,13 +297,13 @@ impl Run<'_> {
             bail!("the plan cannot be carried out; nothing was sent");
         }
         let replaced = plan.summary().replace;
-        if replaced > 0 && !self.allow_replace {
+        if replaced > 0 && !self.how.allow_replace {
             bail!(
                 "{} would be replaced, and the old one goes on handing out coupons; give `--allow-replace` if that is meant. Nothing was sent",
                 count(replaced, "stock")
             );
         }
-        if self.auto_approve {
+        if self.how.auto_approve {
             return Ok(());
         }
         if !Terminal::can_ask() {
@@ -267,9 +311,11 @@ impl Run<'_> {
                 "there is no terminal to ask on; give `--auto-approve` to carry the plan out without a question. Nothing was sent"
             );
         }
-        let question =
-            format!("{} Only `yes` carries it out:", paint(CARE.bold(), "Carry out this plan?"));
-        if self.terminal.asks(&question) { Ok(()) } else { bail!("not approved; nothing was sent") }
+        if self.terminal.asks(&question()) {
+            Ok(())
+        } else {
+            bail!("not approved; nothing was sent")
+        }
     }
 
     async fn make(
@@ -284,7 +330,7 @@ impl Run<'_> {
         let client = connection.client.clone();
         let pace = self.workspace.config.api.requests_per_second;
         let engine = Engine::new(client.clone(), hold.appender(), lock, open, pace);
-        let mut progress = Progress::new(self.terminal, self.format, makes);
+        let mut progress = Progress::new(self.terminal, self.how.format, makes);
         let mut observe = |event: &Event| progress.event(event);
         let work = engine.make(&plan.changes, &mut observe);
         let (outcomes, signal) = until_done(self.terminal, &client, work).await;

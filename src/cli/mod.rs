@@ -5,6 +5,7 @@ mod adopt;
 mod apply;
 mod explain;
 mod init;
+mod keyboard;
 mod network;
 mod plan;
 mod progress;
@@ -12,6 +13,7 @@ mod sandbox;
 mod schema;
 mod terminal;
 mod validate;
+mod watch;
 mod workspace;
 
 use std::ffi::OsString;
@@ -107,6 +109,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Create the stocks that are missing and record them in couponctl.lock
     Apply(apply::ApplyArgs),
+    /// Plan again as files are saved, and apply where that is wanted
+    Watch(watch::WatchArgs),
     /// Record a stock that exists already under the name of a file
     Adopt(adopt::AdoptArgs),
     /// Run a server on this machine that behaves as the API
@@ -137,6 +141,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Validate(args) => validate::run(&terminal, &global, args),
         Command::Plan(args) => plan::run(&terminal, &global, args),
         Command::Apply(args) => apply::run(&terminal, &global, args),
+        Command::Watch(args) => watch::run(&terminal, &global, args),
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
         Command::Schema => schema::run(&terminal),

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::Status;
 use super::terminal::Terminal;
 use super::workspace::sandbox_home;
 use crate::config::Config;
@@ -115,25 +116,89 @@ pub async fn until_done<T>(
     }
 }
 
-#[cfg(unix)]
+impl From<Signal> for Status {
+    fn from(Signal(number): Signal) -> Self {
+        Self::Signalled(number)
+    }
+}
+
+/// Waits for a signal from here on.
 pub async fn next_signal() -> Signal {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    Signals::listen().next().await
+}
+
+/// The signals that stop a run, from when it was made.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    streams: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Listens from here on.
+    pub fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let streams = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         // Without handlers the signals do what they do by default: end the program.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => INTERRUPT,
-        _ = terminate.recv() => TERMINATE,
+        let (Ok(interrupt), Ok(terminate)) = streams else { return Self { streams: None } };
+        Self { streams: Some([interrupt, terminate]) }
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        let Some([interrupt, terminate]) = &mut self.streams else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => INTERRUPT,
+            _ = terminate.recv() => TERMINATE,
+        }
     }
 }
 
 #[cfg(not(unix))]
-pub async fn next_signal() -> Signal {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => INTERRUPT,
-        Err(_) => std::future::pending().await,
+impl Signals {
+    /// Listens from here on.
+    pub fn listen() -> Self {
+        Self {}
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => INTERRUPT,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// News that the terminal's window has another size.
+#[derive(Debug)]
+pub struct Resizes {
+    #[cfg(unix)]
+    stream: Option<tokio::signal::unix::Signal>,
+}
+
+impl Resizes {
+    /// Listens from here on.
+    pub fn listen() -> Self {
+        #[cfg(unix)]
+        let kind = tokio::signal::unix::SignalKind::window_change();
+        Self {
+            #[cfg(unix)]
+            stream: tokio::signal::unix::signal(kind).ok(),
+        }
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(stream) = &mut self.stream
+            && stream.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }

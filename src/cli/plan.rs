@@ -40,7 +40,7 @@ enum Format {
 pub fn run(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     let workspace = workspace::open(terminal, &args.settings.with(global))?;
     let view = hold::view(&workspace.lock_path(args.sandbox), &workspace.config.brand_id)?;
-    workspace.check_against(terminal, &view.lock)?;
+    workspace::check_against(terminal, &workspace, &view.lock)?;
     let open = view.journal.open.into_values().collect();
     let plan = plan::plan(&workspace.stocks, &view.lock, open);
     terminal.result(&match args.format {

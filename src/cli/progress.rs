@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -177,16 +176,9 @@ impl Totals {
     }
 }
 
-/// Says how an apply ended: the failures with what to do, then the totals.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub fn summary(
-    terminal: &Terminal,
-    format: Format,
-    outcomes: &[Outcome],
-    totals: &Totals,
-) -> Result<()> {
+/// How an apply ended: the failures with what to do, then the totals.
+#[must_use]
+pub fn summary(format: Format, outcomes: &[Outcome], totals: &Totals) -> String {
     let Totals { done, replaced, renamed, failed, not_started } = totals;
     let created = done - replaced;
     if format == Format::Json {
@@ -194,7 +186,7 @@ pub fn summary(
             "event": "summary", "created": created, "replaced": replaced, "renamed": renamed,
             "failed": failed, "not_started": not_started,
         });
-        return terminal.result(&format!("{line}\n"));
+        return format!("{line}\n");
     }
     let mut text = String::new();
     if *failed > 0 {
@@ -226,5 +218,5 @@ pub fn summary(
         &format!("Apply: {created} created, {replaced} replaced, {renamed} renamed, {failed} failed{stopped}."),
     ));
     text.push('\n');
-    terminal.result(&text)
+    text
 }

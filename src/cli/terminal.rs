@@ -90,12 +90,22 @@ impl Terminal {
     /// # Errors
     /// When standard output is gone.
     pub fn result(&self, text: &str) -> anyhow::Result<()> {
-        let mut out = AutoStream::new(io::stdout().lock(), self.out);
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
-            Err(error) => Err(anyhow::anyhow!("standard output cannot be written: {error}")),
-        }
+        written(AutoStream::new(io::stdout().lock(), self.out), text)
+    }
+
+    /// Draws lines from the top of the window, over what was there; with `clear`, on a blank one.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn screen(&self, lines: &[String], clear: bool) -> anyhow::Result<()> {
+        let lines = lines.join("\n");
+        let lines = if self.colours_results() {
+            lines
+        } else {
+            anstream::adapter::strip_str(&lines).to_string()
+        };
+        let begin = if clear { "\x1b[H\x1b[2J\x1b[3J" } else { "\x1b[H\x1b[J" };
+        written(io::stdout().lock(), &format!("{begin}{lines}"))
     }
 
     /// Says something that is neither result nor problem; not with `--quiet`.
@@ -141,5 +151,13 @@ impl Terminal {
                 Status::Failed.into()
             }
         }
+    }
+}
+
+fn written(mut out: impl io::Write, text: &str) -> anyhow::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) => Err(anyhow::anyhow!("standard output cannot be written: {error}")),
     }
 }

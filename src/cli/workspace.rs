@@ -1,44 +1,16 @@
-//! What most commands begin with: the settings, the stock files with their problems, and where the
-//! lock is.
+//! What most commands begin with: the settings, and the stock files with their problems, which are
+//! said on standard error.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 
 use super::terminal::Terminal;
-use crate::apply::timestamp;
-use crate::config::{self, Config, Flags};
+use crate::config::{Config, Flags};
+use crate::desired;
 use crate::desired::diagnostic::{Diagnostic, Severity};
-use crate::desired::{self, DesiredStock};
-use crate::identity::StockName;
-use crate::lockfile::hold::Hold;
-use crate::lockfile::{self, Lock};
+use crate::lockfile::Lock;
 use crate::render::problems;
-use crate::validate;
-
-/// Scratch space of a workspace, safe to delete at any time.
-pub const SCRATCH: &str = ".couponctl";
-
-/// A workspace as read.
-#[derive(Debug)]
-pub struct Workspace {
-    /// Its settings.
-    pub config: Config,
-    /// Its stocks in order of name; only when no file has an error.
-    pub stocks: Vec<DesiredStock>,
-}
-
-/// Reads the settings of the workspace that the flags or the current folder name.
-///
-/// # Errors
-/// When there is no workspace, or its settings cannot be used.
-pub fn settings(flags: &Flags) -> Result<Config> {
-    let here = std::env::current_dir().context("the current folder cannot be found")?;
-    let root = config::find_workspace(flags.workspace.as_deref(), &here)?;
-    Ok(config::load(root, flags, &|name| std::env::var(name).ok())?)
-}
+pub use crate::workspace::{SCRATCH, Workspace, sandbox_home, settings};
 
 /// Reads the stock files of a workspace.
 ///
@@ -63,67 +35,23 @@ pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
     Ok(Workspace { config, stocks: loaded.stocks })
 }
 
+/// Refuses more live stocks of one product coupon than the API allows.
+///
+/// # Errors
+/// When there are too many.
+pub fn check_against(terminal: &Terminal, workspace: &Workspace, lock: &Lock) -> Result<()> {
+    let found = workspace.too_many_with(lock);
+    if found.is_empty() {
+        return Ok(());
+    }
+    say_problems(terminal, &found);
+    bail!("too many stocks of one product coupon; nothing was planned");
+}
+
 fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
     let wanted = |found: &&Diagnostic| found.severity == Severity::Error || !terminal.is_quiet();
     let shown: Vec<Diagnostic> = diagnostics.iter().filter(wanted).cloned().collect();
     if !shown.is_empty() {
         terminal.complain(problems::text(&shown, terminal.colours_errors()).trim_end());
     }
-}
-
-impl Workspace {
-    /// Refuses more live stocks of one product coupon than the API allows, counting the lock's.
-    ///
-    /// # Errors
-    /// When there are too many.
-    pub fn check_against(&self, terminal: &Terminal, lock: &Lock) -> Result<()> {
-        let now = Timestamp::now();
-        let locked = lock.stocks.iter().map(|(name, e)| (name, e.product_coupon_id.as_str()));
-        let is_over = |name: &StockName| {
-            let stock = lock.stocks.get(name).and_then(|entry| entry.parse_stock().ok());
-            stock.is_some_and(|stock| validate::period::is_over(&stock, now))
-        };
-        let found = validate::workspace::too_many_stocks(&self.stocks, locked, is_over);
-        if found.is_empty() {
-            return Ok(());
-        }
-        say_problems(terminal, &desired::point_at(&self.config.root, &self.stocks, &found));
-        bail!("too many stocks of one product coupon; nothing was planned");
-    }
-
-    /// Takes hold of the lock of the API, or of the sandbox's own, to change it.
-    ///
-    /// # Errors
-    /// When another process holds it for longer than `patience`, or it cannot be read or written.
-    pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Hold> {
-        if sandbox {
-            let home = sandbox_home(&self.config.root);
-            std::fs::create_dir_all(&home)
-                .with_context(|| format!("{} cannot be made", home.display()))?;
-        }
-        let now = timestamp(Timestamp::now());
-        Ok(Hold::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
-    }
-
-    /// The lock of the API, or the sandbox's own.
-    #[must_use]
-    pub fn lock_path(&self, sandbox: bool) -> PathBuf {
-        lock_path(&self.config.root, sandbox)
-    }
-}
-
-/// The lock of a workspace, or that of its sandbox.
-#[must_use]
-pub fn lock_path(root: &Path, sandbox: bool) -> PathBuf {
-    if sandbox {
-        sandbox_home(root).join(lockfile::FILE_NAME)
-    } else {
-        root.join(lockfile::FILE_NAME)
-    }
-}
-
-/// Where the embedded sandbox keeps its state, its keys and its lock.
-#[must_use]
-pub fn sandbox_home(root: &Path) -> PathBuf {
-    root.join(SCRATCH).join("sandbox")
 }

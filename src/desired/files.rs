@@ -6,6 +6,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::WalkBuilder;
 use thiserror::Error;
 
+use crate::stamp::Stamp;
+
 /// Why stock files could not be looked for at all.
 #[derive(Debug, Error)]
 pub enum FilesError {
@@ -29,11 +31,21 @@ pub struct Found {
     pub path: String,
     /// The file itself.
     pub file: PathBuf,
+    /// What the walk saw of it.
+    pub(super) stamp: Option<Stamp>,
     /// Why it cannot be read, when that is known already.
     pub trouble: Option<String>,
 }
 
-fn patterns(patterns: &[String]) -> Result<GlobSet, FilesError> {
+/// Finds the files of a workspace that match its patterns.
+#[derive(Debug)]
+pub struct Finder {
+    root: PathBuf,
+    set: GlobSet,
+    starts: Vec<PathBuf>,
+}
+
+fn set_of(patterns: &[String]) -> Result<GlobSet, FilesError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
@@ -47,7 +59,7 @@ fn patterns(patterns: &[String]) -> Result<GlobSet, FilesError> {
 }
 
 /// The folders that patterns can match in: what is before their first wildcard.
-fn starts(root: &Path, patterns: &[String]) -> Vec<PathBuf> {
+fn starts_of(root: &Path, patterns: &[String]) -> Vec<PathBuf> {
     let mut starts: Vec<PathBuf> = patterns
         .iter()
         .map(|pattern| {
@@ -60,73 +72,101 @@ fn starts(root: &Path, patterns: &[String]) -> Vec<PathBuf> {
     starts.dedup();
     let all = starts.clone();
     starts.retain(|start| !all.iter().any(|other| other != start && start.starts_with(other)));
-    starts.retain(|start| start.exists());
     starts
 }
 
-/// Finds the files of a workspace that match its patterns, in order of path.
-///
-/// # Errors
-/// When a pattern cannot be used.
-pub fn find(root: &Path, wanted: &[String]) -> Result<Vec<Found>, FilesError> {
-    let set = patterns(wanted)?;
-    let starts = starts(root, wanted);
-    let Some((first, rest)) = starts.split_first() else { return Ok(Vec::new()) };
-    let mut walk = WalkBuilder::new(first);
-    for start in rest {
-        walk.add(start);
+impl Finder {
+    /// A finder of what matches the patterns.
+    ///
+    /// # Errors
+    /// When a pattern cannot be used.
+    pub fn new(root: &Path, patterns: &[String]) -> Result<Self, FilesError> {
+        let starts = starts_of(root, patterns);
+        Ok(Self { root: root.to_owned(), set: set_of(patterns)?, starts })
     }
-    let mut found = Vec::new();
-    // Hidden folders hold tools' files (.git, .couponctl), not stocks.
-    walk.hidden(true).require_git(false).git_global(false).follow_links(false);
-    for entry in walk.build() {
-        match entry {
-            Ok(entry) => {
-                let Some(path) = relative(root, entry.path()) else { continue };
-                let linked_folder = entry.path_is_symlink() && entry.path().is_dir();
-                if entry.depth() == 0 && entry.path().is_dir()
-                    || !linked_folder && !set.is_match(&path)
-                {
-                    continue;
-                }
-                let is_file = entry.path().metadata().map(|found| found.is_file());
-                let trouble = match is_file {
-                    Ok(true) if leads_out(root, &entry) => {
-                        Some("this link leads out of the workspace".to_owned())
+
+    /// The folders that files can be in, whether they exist or not, and files that are named outright.
+    #[must_use]
+    pub fn starts(&self) -> &[PathBuf] {
+        &self.starts
+    }
+
+    /// Whether a path matches a pattern.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.set.is_match(path)
+    }
+
+    /// All files that match, in order of path.
+    #[must_use]
+    pub fn find(&self) -> Vec<Found> {
+        let mut starts = self.starts.iter().filter(|start| start.exists());
+        let Some(first) = starts.next() else { return Vec::new() };
+        let mut walk = WalkBuilder::new(first);
+        for start in starts {
+            walk.add(start);
+        }
+        let mut found = Vec::new();
+        // Hidden folders hold tools' files (.git, .couponctl), not stocks.
+        walk.hidden(true).require_git(false).git_global(false).follow_links(false);
+        for entry in walk.build() {
+            match entry {
+                Ok(entry) if entry.depth() == 0 && entry.path().is_dir() => {}
+                Ok(entry) => {
+                    let Some(path) = relative(&self.root, entry.path()) else { continue };
+                    let linked = entry.path_is_symlink();
+                    if self.matches(&path) || linked && entry.path().is_dir() {
+                        found.push(self.describe(path, entry.into_path(), linked));
                     }
-                    Ok(true) => None,
-                    // Passed over in silence, its stocks would be missing without a word.
-                    Ok(false) if linked_folder => Some(
-                        "this is a link to a folder, and such links are not followed".to_owned(),
-                    ),
-                    Ok(false) => Some("this is a folder, not a file".to_owned()),
-                    Err(error) => Some(format!("this cannot be read: {error}")),
-                };
-                found.push(Found { path, file: entry.into_path(), trouble });
-            }
-            Err(error) => {
-                let path = error_path(&error).and_then(|path| relative(root, path));
-                let trouble =
-                    error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                found.push(Found {
-                    path: path.unwrap_or_else(|| "stocks".to_owned()),
-                    file: PathBuf::new(),
-                    trouble: Some(format!("this cannot be read: {trouble}")),
-                });
+                }
+                Err(error) => {
+                    let path = error_path(&error).and_then(|path| relative(&self.root, path));
+                    let trouble =
+                        error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    found.push(Found {
+                        path: path.unwrap_or_else(|| "stocks".to_owned()),
+                        file: PathBuf::new(),
+                        stamp: None,
+                        trouble: Some(format!("this cannot be read: {trouble}")),
+                    });
+                }
             }
         }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.dedup_by(|a, b| a.path == b.path);
+        found
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dedup_by(|a, b| a.path == b.path);
-    Ok(found)
-}
 
-fn leads_out(root: &Path, entry: &ignore::DirEntry) -> bool {
-    entry.path_is_symlink()
-        && !matches!(
-            (root.canonicalize(), entry.path().canonicalize()),
+    /// The file at a path that matched before, if there still is one.
+    #[must_use]
+    pub fn found(&self, path: &str) -> Option<Found> {
+        let file = self.root.join(path);
+        let seen = file.symlink_metadata().ok()?;
+        Some(self.describe(path.to_owned(), file, seen.is_symlink()))
+    }
+
+    fn describe(&self, path: String, file: PathBuf, linked: bool) -> Found {
+        let seen = file.metadata();
+        let trouble = match &seen {
+            Ok(seen) if seen.is_file() => (linked && self.leads_out(&file))
+                .then(|| "this link leads out of the workspace".to_owned()),
+            // Passed over in silence, its stocks would be missing without a word.
+            Ok(_) if linked => {
+                Some("this is a link to a folder, and such links are not followed".to_owned())
+            }
+            Ok(_) => Some("this is a folder, not a file".to_owned()),
+            Err(error) => Some(format!("this cannot be read: {error}")),
+        };
+        let stamp = seen.ok().as_ref().and_then(Stamp::of);
+        Found { path, file, stamp, trouble }
+    }
+
+    fn leads_out(&self, file: &Path) -> bool {
+        !matches!(
+            (self.root.canonicalize(), file.canonicalize()),
             (Ok(root), Ok(path)) if path.starts_with(&root)
         )
+    }
 }
 
 fn error_path(error: &ignore::Error) -> Option<&Path> {
@@ -139,7 +179,9 @@ fn error_path(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-fn relative(root: &Path, path: &Path) -> Option<String> {
+/// A path below a folder, with `/` between folders; none when it is not below it.
+#[must_use]
+pub fn relative(root: &Path, path: &Path) -> Option<String> {
     let parts: Vec<_> = path
         .strip_prefix(root)
         .ok()?

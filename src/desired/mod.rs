@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod files;
+pub mod memory;
 mod read;
 pub mod schema;
 mod structure;
@@ -9,17 +10,17 @@ mod tree;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ContentSha256, StockName};
-use crate::validate::workspace::{self, Clash};
+use crate::validate::workspace::Clash;
 use crate::wechatpay::stock::{Stock, Text};
 use diagnostic::{Diagnostic, Label};
 use files::FilesError;
+use memory::Memory;
 
 /// One YAML document of a stock file, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,59 +64,21 @@ pub struct DesiredStock {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Stocks in order of name. Of a file with errors, only the documents without.
-    pub stocks: Vec<DesiredStock>,
+    pub stocks: Vec<Arc<DesiredStock>>,
     /// Problems in order of file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// Files read.
     pub files: usize,
 }
 
-/// Files that one more thread is worth starting for.
-const FILES_A_THREAD: usize = 64;
-
 /// Reads and checks all stock files that match the patterns.
 ///
 /// # Errors
 /// When a pattern cannot be used. Whatever is wrong with a file is among the diagnostics.
 pub fn load(root: &Path, patterns: &[String], now: Timestamp) -> Result<Loaded, FilesError> {
-    let found = files::find(root, patterns)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.min(found.len() / FILES_A_THREAD + 1);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut results = Vec::new();
-        while let Some(file) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-            results.push(read::file(file, now));
-        }
-        results
-    };
-    let results = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut results = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => results.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
-    });
-    let mut loaded = Loaded { files: found.len(), ..Loaded::default() };
-    for (stocks, diagnostics) in results {
-        loaded.stocks.extend(stocks);
-        loaded.diagnostics.extend(diagnostics);
-    }
-    // In order of name, and of place where a name stands twice, so that threads change nothing.
-    loaded
-        .stocks
-        .sort_by(|a, b| (&a.name, &a.file, a.document).cmp(&(&b.name, &b.file, b.document)));
-    let clashes = workspace::clashes(&loaded.stocks);
-    loaded.diagnostics.extend(point_at(root, &loaded.stocks, &clashes));
-    loaded.diagnostics.sort_by(|a, b| {
-        let place = |d: &Diagnostic| d.span.map(|span| span.start);
-        (&a.source.path, place(a), a.rule).cmp(&(&b.source.path, place(b), b.rule))
-    });
-    Ok(loaded)
+    let mut memory = Memory::new(root, patterns)?;
+    memory.look(now);
+    Ok(memory.loaded())
 }
 
 /// Reads and checks the text of one file, as [`load`] does.
@@ -139,7 +102,7 @@ pub fn check_text_carefully(
 
 /// Finds the places of clashes between documents, by reading their files once more.
 #[must_use]
-pub fn point_at(root: &Path, stocks: &[DesiredStock], clashes: &[Clash]) -> Vec<Diagnostic> {
+pub fn point_at(root: &Path, stocks: &[Arc<DesiredStock>], clashes: &[Clash]) -> Vec<Diagnostic> {
     let mut places = read::Places::new(root);
     clashes
         .iter()

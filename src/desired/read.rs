@@ -13,6 +13,7 @@ use super::files::Found;
 use super::tree::{self, Flaw, Node};
 use super::{DesiredStock, StockDocument, structure};
 use crate::identity::{ContentSha256, StockName};
+use crate::stamp::Stamp;
 use crate::validate::rule::Rule;
 use crate::validate::{self, Problem};
 
@@ -26,17 +27,31 @@ const MOST_BRACKETS: i32 = 32;
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
+/// A file as it was read.
+#[derive(Debug)]
+pub struct FileRead {
+    /// Its stocks without errors.
+    pub stocks: Vec<DesiredStock>,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it looked like; none when it could not be read.
+    pub stamp: Option<Stamp>,
+}
+
 /// Reads and checks a file.
-pub fn file(found: &Found, now: Timestamp) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
-    let text = match text(found) {
+pub fn file(found: &Found, now: Timestamp) -> FileRead {
+    let (text, stamp) = match text(found) {
         Ok(text) => text,
-        Err(diagnostic) => return (Vec::new(), vec![*diagnostic]),
+        Err(diagnostic) => {
+            return FileRead { stocks: Vec::new(), diagnostics: vec![*diagnostic], stamp: None };
+        }
     };
     let file: Arc<str> = found.path.as_str().into();
-    match fast(&text, &file, now) {
+    let (stocks, diagnostics) = match fast(&text, &file, now) {
         Some(stocks) => (stocks, Vec::new()),
         None => careful(text, &file, now),
-    }
+    };
+    FileRead { stocks, diagnostics, stamp }
 }
 
 fn whole_file(
@@ -58,7 +73,7 @@ fn whole_file(
     })
 }
 
-fn text(found: &Found) -> Result<String> {
+fn text(found: &Found) -> Result<(String, Option<Stamp>)> {
     let problem = |rule, message, help| whole_file(&found.path, String::new(), rule, message, help);
     let unreadable = |error: std::io::Error| {
         problem(Rule::UnreadableFile, format!("this cannot be read: {error}"), None)
@@ -68,7 +83,9 @@ fn text(found: &Found) -> Result<String> {
         return Err(problem(Rule::UnreadableFile, trouble.clone(), Some(help)));
     }
     let file = std::fs::File::open(&found.file).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
+    // Before its text is read: what is written meanwhile shows in the next look.
+    let seen = file.metadata().map_err(unreadable)?;
+    let size = seen.len();
     let too_large = || {
         let message = format!("the file has more than {} MiB", MOST_BYTES >> 20);
         problem(Rule::FileTooLarge, message, Some("split it, or move it out of `stocks`"))
@@ -81,13 +98,14 @@ fn text(found: &Found) -> Result<String> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(too_large());
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let good = &error.as_bytes()[..at];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = format!("the file is not UTF-8 text: byte {} (line {line}) is wrong", at + 1);
         problem(Rule::NotUtf8, message, Some("save it as UTF-8"))
-    })
+    })?;
+    Ok((text, Stamp::of(&seen)))
 }
 
 /// Whether both readers surely say the same of a text, so that the fast one may read it: no anchors,

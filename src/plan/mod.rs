@@ -3,6 +3,7 @@
 
 pub mod commitment;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
@@ -135,18 +136,18 @@ type Requests<'a> = HashMap<&'a OutRequestNo, (&'a str, &'a StockName)>;
 
 /// Holds desired stocks against the lock.
 #[must_use]
-pub fn plan(desired: &[DesiredStock], lock: &Lock, open: Vec<Intent>) -> Plan {
+pub fn plan<S: Borrow<DesiredStock>>(desired: &[S], lock: &Lock, open: Vec<Intent>) -> Plan {
     let mut planner = Planner { lock, requests: None, changes: Vec::new(), conflicts: Vec::new() };
     let mut unchanged = 0;
     let mut new = Vec::new();
-    for stock in desired {
+    for stock in desired.iter().map(Borrow::borrow) {
         match lock.stocks.get(&stock.name) {
             Some(entry) if same(stock, entry) => unchanged += 1,
             Some(entry) => planner.make(stock, Some(entry)),
             None => new.push(stock),
         }
     }
-    let names: BTreeSet<_> = desired.iter().map(|stock| &stock.name).collect();
+    let names: BTreeSet<_> = desired.iter().map(|stock| &stock.borrow().name).collect();
     let mut gone: BTreeMap<&StockName, &Entry> =
         lock.stocks.iter().filter(|(name, _)| !names.contains(name)).collect();
     // By content, each list in order of name, so that the pairing does not depend on chance.
@@ -276,6 +277,19 @@ impl Plan {
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         self.to_do().next().is_some() || !self.open.is_empty()
+    }
+
+    /// Whether an apply of either plan would do the same: the same requests, in place of the same
+    /// stocks, and the same renames.
+    #[must_use]
+    pub fn does_the_same_as(&self, other: &Self) -> bool {
+        fn work(
+            change: &Change,
+        ) -> (Action, &StockName, Option<&StockName>, &OutRequestNo, Option<&str>) {
+            let Change { action, name, renamed_from, out_request_no, stock_id, .. } = change;
+            (*action, name, renamed_from.as_ref(), out_request_no, stock_id.as_deref())
+        }
+        self.to_do().map(work).eq(other.to_do().map(work))
     }
 
     /// The changes that apply would carry out: everything but orphans.

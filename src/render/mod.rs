@@ -5,6 +5,7 @@ pub mod explain;
 pub mod plan_json;
 pub mod plan_text;
 pub mod problems;
+pub mod watch;
 
 use std::fmt::Write as _;
 

@@ -11,8 +11,9 @@ use crate::wechatpay::stock::Stock;
 /// The format's version.
 const FORMAT_VERSION: &str = "1";
 
-#[derive(Serialize)]
-struct PlanJson<'a> {
+/// A plan in its JSON form.
+#[derive(Debug, Serialize)]
+pub struct PlanJson<'a> {
     format_version: &'static str,
     brand_id: &'a str,
     summary: Summary,
@@ -21,7 +22,7 @@ struct PlanJson<'a> {
     open_requests: Vec<OpenRequest<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct ChangeJson<'a> {
     action: Action,
     name: &'a StockName,
@@ -37,7 +38,7 @@ struct ChangeJson<'a> {
     after: Option<&'a Stock>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct OpenRequest<'a> {
     name: &'a StockName,
     product_coupon_id: &'a str,
@@ -48,41 +49,46 @@ struct OpenRequest<'a> {
 /// The plan as one line of JSON with a line feed.
 #[must_use]
 pub fn render(plan: &Plan) -> String {
-    let json = PlanJson {
-        format_version: FORMAT_VERSION,
-        brand_id: &plan.brand_id,
-        summary: plan.summary(),
-        commitment: plan.commitment,
-        changes: plan
-            .changes
-            .iter()
-            .map(|change| ChangeJson {
-                action: change.action,
-                name: &change.name,
-                renamed_from: change.renamed_from.as_ref(),
-                file: change.file.as_deref(),
-                product_coupon_id: &change.product_coupon_id,
-                generation: change.generation,
-                stock_id: change.stock_id.as_deref(),
-                out_request_no: &change.out_request_no,
-                content_sha256: &change.content_sha256,
-                before: change.before.as_ref().map(|before| &*before.stock),
-                after: change.after.as_ref(),
-            })
-            .collect(),
-        open_requests: plan
-            .open
-            .iter()
-            .map(|intent| OpenRequest {
-                name: &intent.name,
-                product_coupon_id: &intent.product_coupon_id,
-                out_request_no: &intent.out_request_no,
-                sent_at: &intent.sent_at,
-            })
-            .collect(),
-    };
     // Strings, integers and JSON text: none of them can fail to serialise.
-    let mut text = serde_json::to_string(&json).unwrap_or_default();
+    let mut text = serde_json::to_string(&PlanJson::from(plan)).unwrap_or_default();
     text.push('\n');
     text
+}
+
+impl<'a> From<&'a Plan> for PlanJson<'a> {
+    fn from(plan: &'a Plan) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            brand_id: &plan.brand_id,
+            summary: plan.summary(),
+            commitment: plan.commitment,
+            changes: plan
+                .changes
+                .iter()
+                .map(|change| ChangeJson {
+                    action: change.action,
+                    name: &change.name,
+                    renamed_from: change.renamed_from.as_ref(),
+                    file: change.file.as_deref(),
+                    product_coupon_id: &change.product_coupon_id,
+                    generation: change.generation,
+                    stock_id: change.stock_id.as_deref(),
+                    out_request_no: &change.out_request_no,
+                    content_sha256: &change.content_sha256,
+                    before: change.before.as_ref().map(|before| &*before.stock),
+                    after: change.after.as_ref(),
+                })
+                .collect(),
+            open_requests: plan
+                .open
+                .iter()
+                .map(|intent| OpenRequest {
+                    name: &intent.name,
+                    product_coupon_id: &intent.product_coupon_id,
+                    out_request_no: &intent.out_request_no,
+                    sent_at: &intent.sent_at,
+                })
+                .collect(),
+        }
+    }
 }

@@ -17,17 +17,29 @@ const CONTEXT: usize = 3;
 /// The whole plan, coloured.
 #[must_use]
 pub fn render(plan: &Plan) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_plan(&mut text, plan);
+    let mut text: String = plan.changes.iter().map(|change| block(change) + "\n").collect();
+    text.push_str(&ending(plan));
     text
 }
 
-fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
-    for change in &plan.changes {
-        write_change(out, change)?;
-        out.push('\n');
-    }
+/// One stock of a plan.
+#[must_use]
+pub fn block(change: &Change) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_change(&mut text, change);
+    text
+}
+
+/// What stands under the stocks: open requests, what they commit the brand to, the summary line.
+#[must_use]
+pub fn ending(plan: &Plan) -> String {
+    let mut text = String::new();
+    let _ = write_ending(&mut text, plan);
+    text
+}
+
+fn write_ending(out: &mut String, plan: &Plan) -> fmt::Result {
     write_open(out, plan)?;
     let summary = plan.summary();
     if summary.create + summary.replace > 0 {

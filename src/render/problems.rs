@@ -31,11 +31,7 @@ fn position(source: &Source, at: usize) -> (usize, usize) {
 #[must_use]
 pub fn text(diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let mut out = String::new();
-    for diagnostic in diagnostics.iter().take(MOST_DRAWN) {
-        out.push_str(&draw(diagnostic, &renderer));
-        out.push_str("\n\n");
-    }
+    let mut out = draw_all(diagnostics, &renderer);
     if diagnostics.len() > MOST_DRAWN {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -60,6 +56,34 @@ pub fn text(diagnostics: &[Diagnostic], colour: bool) -> String {
             writeln!(out, "{}; `couponctl explain RULE` says more about a rule", sum.join(" and "));
     }
     out
+}
+
+/// Problems with their source lines alone. Coloured.
+#[must_use]
+pub fn drawn(diagnostics: &[Diagnostic]) -> String {
+    draw_all(diagnostics, &Renderer::styled())
+}
+
+fn draw_all(diagnostics: &[Diagnostic], renderer: &Renderer) -> String {
+    let drawn = diagnostics.iter().take(MOST_DRAWN);
+    drawn.map(|diagnostic| draw(diagnostic, renderer) + "\n\n").collect()
+}
+
+/// A problem in one line: severity, rule, place and message. Coloured.
+#[must_use]
+pub fn line(diagnostic: &Diagnostic) -> String {
+    let (word, style) = match diagnostic.severity {
+        Severity::Error => ("error", BAD),
+        Severity::Warning => ("warning", CARE),
+    };
+    let place = range(diagnostic).map(|(at, _)| format!(":{}:{}", at.0, at.1));
+    format!(
+        "{} {}{}: {}",
+        paint(style.bold(), &format!("{word}[{}]", diagnostic.rule)),
+        plain(&diagnostic.source.path),
+        place.unwrap_or_default(),
+        plain(&diagnostic.message)
+    )
 }
 
 fn draw(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
@@ -185,8 +209,9 @@ fn excerpt(source: &Source, span: Span, label: Option<String>, primary: bool) ->
     Excerpt { path, text: shown, line, cut_at, marks: vec![Mark { span, label, primary }] }
 }
 
-#[derive(Serialize)]
-struct Json<'a> {
+/// A problem in its JSON form.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
     severity: &'static str,
     rule: &'static str,
     message: &'a str,
@@ -206,6 +231,24 @@ fn severity(diagnostic: &Diagnostic) -> &'static str {
     }
 }
 
+impl<'a> From<&'a Diagnostic> for Json<'a> {
+    fn from(diagnostic: &'a Diagnostic) -> Self {
+        let range = range(diagnostic);
+        Self {
+            severity: severity(diagnostic),
+            rule: diagnostic.rule,
+            message: &diagnostic.message,
+            file: &diagnostic.source.path,
+            line: range.map(|(begin, _)| begin.0),
+            column: range.map(|(begin, _)| begin.1),
+            end_line: range.map(|(_, end)| end.0),
+            end_column: range.map(|(_, end)| end.1),
+            path: &diagnostic.path,
+            help: diagnostic.help.as_deref(),
+        }
+    }
+}
+
 /// Begin and end, lines and columns from 1, columns in characters, the end behind the last one.
 fn range(diagnostic: &Diagnostic) -> Option<((usize, usize), (usize, usize))> {
     let span = diagnostic.span?;
@@ -215,24 +258,7 @@ fn range(diagnostic: &Diagnostic) -> Option<((usize, usize), (usize, usize))> {
 /// Problems as a JSON array with a line feed.
 #[must_use]
 pub fn json(diagnostics: &[Diagnostic]) -> String {
-    let list: Vec<_> = diagnostics
-        .iter()
-        .map(|diagnostic| {
-            let range = range(diagnostic);
-            Json {
-                severity: severity(diagnostic),
-                rule: diagnostic.rule,
-                message: &diagnostic.message,
-                file: &diagnostic.source.path,
-                line: range.map(|(begin, _)| begin.0),
-                column: range.map(|(begin, _)| begin.1),
-                end_line: range.map(|(_, end)| end.0),
-                end_column: range.map(|(_, end)| end.1),
-                path: &diagnostic.path,
-                help: diagnostic.help.as_deref(),
-            }
-        })
-        .collect();
+    let list: Vec<Json> = diagnostics.iter().map(Json::from).collect();
     // Strings and integers: none of them can fail to serialise.
     let mut text = serde_json::to_string_pretty(&list).unwrap_or_default();
     text.push('\n');

@@ -83,15 +83,21 @@ fn read(text: &str, path: &Path, found: &mut Vec<Problem>) -> Option<Timestamp> 
     parsed
 }
 
-/// Whether nobody can use a coupon of a stock any more.
+/// The moment from which nobody can use a coupon of a stock any more.
 #[must_use]
-pub fn is_over(stock: &Stock, now: Timestamp) -> bool {
+pub fn end(stock: &Stock) -> Option<Timestamp> {
     let period = match (&stock.single_usage_rule, &stock.sequential_usage_rule) {
         (Some(rule), _) => &rule.coupon_available_period,
         (None, Some(rule)) => &rule.coupon_available_period,
-        (None, None) => return false,
+        (None, None) => return None,
     };
-    moment(&period.available_end_time).is_some_and(|end| end <= now)
+    moment(&period.available_end_time)
+}
+
+/// Whether nobody can use a coupon of a stock any more.
+#[must_use]
+pub fn is_over(stock: &Stock, now: Timestamp) -> bool {
+    end(stock).is_some_and(|end| end <= now)
 }
 
 /// Which usage rule a period belongs to.

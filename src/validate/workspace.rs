@@ -1,6 +1,7 @@
 //! The rules across documents: names, contents, and how many stocks a product coupon may have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::rule::Rule;
 use crate::desired::DesiredStock;
@@ -26,7 +27,7 @@ pub struct Clash {
 
 /// Names that stand twice, and contents that stand under two names.
 #[must_use]
-pub fn clashes(stocks: &[DesiredStock]) -> Vec<Clash> {
+pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     let mut found = Vec::new();
     let mut names: HashMap<&StockName, usize> = HashMap::with_capacity(stocks.len());
     let mut contents = HashMap::with_capacity(stocks.len());
@@ -45,7 +46,7 @@ pub fn clashes(stocks: &[DesiredStock]) -> Vec<Clash> {
         names.insert(&stock.name, here);
         let content = (&stock.content_sha256, stock.generation);
         if let Some(first) = contents.get(&content) {
-            let twin: &DesiredStock = &stocks[*first];
+            let twin: &Arc<DesiredStock> = &stocks[*first];
             found.push(Clash {
                 rule: Rule::SameContent,
                 message: format!(
@@ -67,7 +68,7 @@ pub fn clashes(stocks: &[DesiredStock]) -> Vec<Clash> {
 /// Product coupons with more live stocks than the API allows, desired and locked names counted once
 /// each. `is_over` says of a locked name whether its period has ended, so that it counts no more.
 pub fn too_many_stocks<'a>(
-    stocks: &[DesiredStock],
+    stocks: &[Arc<DesiredStock>],
     locked: impl Iterator<Item = (&'a StockName, &'a str)>,
     is_over: impl Fn(&StockName) -> bool,
 ) -> Vec<Clash> {

@@ -8,6 +8,8 @@ mod hostile;
 mod init;
 mod plan;
 mod problems;
+mod screen;
 mod server;
 mod signals;
+mod watch;
 mod workspace;

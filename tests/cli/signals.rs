@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::server::Server;
 use crate::workspace::Workspace;
 
-fn signal(child: &Child, name: &str) {
+/// Sends a signal.
+pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
