@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::wechatpay::client::ClientOptions;
 use crate::wechatpay::signing::KeyError;
 use crate::wechatpay::stock::Text;
+pub use credentials::KeyText;
 use credentials::{CredentialSources, KeySource};
 
 /// The file that makes a folder a workspace.

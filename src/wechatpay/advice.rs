@@ -149,9 +149,13 @@ fn transport_advice(kind: TransportKind) -> &'static str {
         TransportKind::Unreachable => {
             "Check the network, the firewall and the proxy settings (HTTPS_PROXY) of this machine."
         }
-        TransportKind::Tls => {
+        TransportKind::Certificate => {
             "Check this machine's clock and its CA certificates; a proxy that opens TLS needs its \
              own CA installed."
+        }
+        TransportKind::Tls => {
+            "Check host and port of base_url (is it TLS that listens there?), and what lies \
+             between, such as a proxy or a firewall that ends TLS connections."
         }
         TransportKind::TimedOut => {
             "Apply again; if it stays, raise api.timeout_seconds or look at the network."

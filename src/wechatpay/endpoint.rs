@@ -74,6 +74,11 @@ pub(super) fn stock(product_coupon_id: &str, stock_id: &str) -> Result<String, A
     Ok(format!("{}/{}", stocks(product_coupon_id)?, segment("stock_id", stock_id)?))
 }
 
+/// The path and query of the smallest read there is: at most one stock of a product coupon.
+pub(super) fn smallest_page(product_coupon_id: &str) -> Result<String, ApiError> {
+    Ok(format!("{}?page_size=1", stocks(product_coupon_id)?))
+}
+
 /// The path and query of one page of a product coupon's stocks.
 pub(super) fn stocks_page(
     product_coupon_id: &str,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::client::{ClientOptions, Credentials, Event, Listener};
 use super::endpoint;
 use super::error::{ApiError, ClientError};
+use super::examine::Examined;
 use super::hosts::{Hosts, Report, Site};
 use super::pace::Pace;
 use super::send::{Host, Request, Verified};
@@ -85,6 +86,11 @@ impl Sender {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
+    }
+
+    /// Sends a list request once to the main host, and keeps what the answer shows.
+    pub(super) async fn examine(&self, request: &Request<'_>) -> Examined {
+        self.main.examine(&self.credentials, request, self.options.timeout).await
     }
 
     /// Makes a call.

@@ -95,6 +95,16 @@ impl fmt::Debug for PrivateKey {
 #[derive(Clone)]
 pub struct PublicKey(VerifyingKey<Sha256>);
 
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs): (&rsa::PublicKey, &rsa::PublicKey) =
+            (self.0.as_ref(), other.0.as_ref());
+        ours == theirs
+    }
+}
+
+impl Eq for PublicKey {}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublicKey(…)")
@@ -104,13 +114,13 @@ impl fmt::Debug for PublicKey {
 /// The first PEM block of a text, whatever editors, tools and environment variables did to it: a
 /// byte order mark, text around it, other line ends, indents, `\n` written out. Wiped when dropped,
 /// since it may hold a private key.
-struct Block {
-    label: String,
-    text: Zeroizing<String>,
+pub(super) struct Block {
+    pub(super) label: String,
+    pub(super) text: Zeroizing<String>,
 }
 
 impl Block {
-    fn first(text: &str, expected: &'static str) -> Result<Self, KeyError> {
+    pub(super) fn first(text: &str, expected: &'static str) -> Result<Self, KeyError> {
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Err(KeyError::Empty { expected });
@@ -138,6 +148,13 @@ impl Block {
         // Cut off: the reader of the block says so.
         Ok(Self { label, text: block })
     }
+}
+
+/// The label of the first PEM block of a text, such as `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY`
+/// (PKCS#1), see RFC 7468.
+#[must_use]
+pub fn pem_label(text: &str) -> Option<String> {
+    Block::first(text, "").ok().map(|block| block.label)
 }
 
 /// The label of a line that begins a PEM block. Only what can be a label, for it may be shown.
@@ -239,6 +256,14 @@ impl PublicKey {
         }?;
         usable_size(key.n().bit_width())?;
         Ok(Self(VerifyingKey::new(key)))
+    }
+
+    /// The key of a certificate: the bytes of its `SubjectPublicKeyInfo`. `None` when it is not an
+    /// RSA key of the size that WeChat Pay uses.
+    pub(super) fn from_spki_der(der: &[u8]) -> Option<Self> {
+        let key = rsa::PublicKey::from_public_key_der(der).ok()?;
+        usable_size(key.n().bit_width()).ok()?;
+        Some(Self(VerifyingKey::new(key)))
     }
 
     /// The key as SPKI PEM.
