@@ -52,6 +52,18 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     })
 }
 
+/// Why a fallback is not used beside a main host, if it is not.
+pub(super) fn no_fallback(main: &Url, fallback: &Url) -> Option<&'static str> {
+    if main == fallback {
+        Some("fallback_url is the same as base_url")
+    } else if is_loopback(main) && !is_loopback(fallback) {
+        // What is tried out on this machine must never reach the real API.
+        Some("fallback_url is not used, since base_url is this machine")
+    } else {
+        None
+    }
+}
+
 /// The text for an error, since a password may stand in it.
 fn without_user_info(text: &str) -> String {
     let shown = super::shown::shown(text, super::shown::WORD_CHARS);

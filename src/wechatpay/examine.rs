@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
 
-use super::client::Credentials;
+use super::client::{ClientOptions, Credentials};
 use super::endpoint;
 use super::error::{ApiError, ClientError, ClockOffset};
 use super::send::Host;
@@ -59,12 +59,18 @@ pub struct Signed {
     pub is_probe: bool,
 }
 
-/// Checks that requests may go to a URL: https, or http to this machine.
+/// The fallback that a client with these options uses.
 ///
 /// # Errors
-/// When they may not; the error says why.
-pub fn check_url(setting: &'static str, url: &str) -> Result<(), ClientError> {
-    endpoint::base_url(setting, url).map(|_| ())
+/// Why it uses none.
+pub fn fallback(options: &ClientOptions) -> Result<&str, &'static str> {
+    let url = options.fallback_url.as_deref().ok_or("no fallback_url is set")?;
+    let parse = |setting, url| endpoint::base_url(setting, url).ok();
+    let both = parse("base_url", &options.base_url).zip(parse("fallback_url", url));
+    match both.and_then(|(main, fallback)| endpoint::no_fallback(&main, &fallback)) {
+        Some(why) => Err(why),
+        None => Ok(url),
+    }
 }
 
 /// Connects to a host and asks for nothing in particular, unsigned. Any answer will do.

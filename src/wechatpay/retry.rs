@@ -63,9 +63,7 @@ impl Sender {
             .as_deref()
             .map(|url| endpoint::base_url("fallback_url", url))
             .transpose()?
-            // What is tried out on this machine must never reach the real API.
-            .filter(|fallback| !endpoint::is_loopback(&main) || endpoint::is_loopback(fallback))
-            .filter(|fallback| *fallback != main);
+            .filter(|fallback| endpoint::no_fallback(&main, fallback).is_none());
         let main = Host::new(main, options.timeout, None)?;
         let fallback =
             fallback.map(|url| Host::new(url, options.timeout, Some(&main))).transpose()?;
