@@ -185,20 +185,20 @@ impl Trouble {
                 ("it is not set".to_owned(), lines.join("; "))
             }
             ConfigError::Key { place, error } => {
-                (format!("{place} cannot be used"), error.to_string())
+                (format!("{place} cannot be used"), sentence(&error.to_string()))
             }
             ConfigError::Unreadable { path, error } => {
                 let advice = match error.kind() {
                     ErrorKind::NotFound => {
-                        "correct the path; in couponctl.yaml it is relative to the workspace"
+                        "Correct the path; in couponctl.yaml it is relative to the workspace."
                     }
                     ErrorKind::PermissionDenied => {
-                        "let the user that runs couponctl read it, and no other"
+                        "Let the user that runs couponctl read it, and no other."
                     }
                     ErrorKind::InvalidData => {
-                        "it is not text: a PEM file belongs here, not DER (.der, .cer) or PKCS#12 (.p12)"
+                        "It is not text: a PEM file belongs here, not DER (.der, .cer) or PKCS#12 (.p12)."
                     }
-                    _ => "name a file that can be read",
+                    _ => "Name a file that can be read.",
                 };
                 (format!("{}: {error}", path.display()), advice.to_owned())
             }
@@ -206,4 +206,15 @@ impl Trouble {
         };
         Self { what, advice: vec![advice] }
     }
+}
+
+/// An error's text as a sentence of its own.
+pub(super) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase).into_iter().flatten();
+    let mut sentence: String = first.chain(characters).collect();
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::facts::{
     CertificateFacts, Facts, Fallback, PrivateKeyFacts, ProductCoupon, PublicKeyFacts, Rights,
-    Setup, Site, SiteError, Trouble,
+    Setup, Site, SiteError, Trouble, sentence,
 };
 use crate::config::{Config, ConfigError, FILE_NAME, KeyText};
 use crate::desired;
@@ -103,8 +103,8 @@ fn private_key_facts(text: Result<KeyText, ConfigError>) -> Result<PrivateKeyFac
     text.private_key().map_err(|error| {
         let mut trouble = Trouble::of(&error);
         trouble.advice.push(
-            "the key was made together with the certificate, as apiclient_key.pem; one that is \
-             lost takes a new certificate, from the brand console under API security"
+            "The key was made together with the certificate, as apiclient_key.pem; one that is \
+             lost takes a new certificate, from the brand console under API security."
                 .to_owned(),
         );
         trouble
@@ -122,8 +122,8 @@ fn public_key_facts(
     text.public_key().map_err(|error| {
         let mut trouble = Trouble::of(&error);
         trouble.advice.push(
-            "download WeChat Pay's public key (pub_key.pem) in the brand console, under API \
-             security"
+            "Download WeChat Pay's public key (pub_key.pem) in the brand console, under API \
+             security."
                 .to_owned(),
         );
         trouble
@@ -154,7 +154,7 @@ fn certificate(config: &Config, extra: &Extra, key: Option<&PrivateKey>) -> Cert
         }
         Err(error) => CertificateFacts::Unreadable(Trouble {
             what: format!("{place} cannot be used"),
-            advice: vec![error.to_string()],
+            advice: vec![sentence(&error.to_string())],
         }),
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::facts::{CertificateFacts, Rights, Setup};
+use super::facts::{CertificateFacts, Rights, Setup, sentence};
 use super::signature::is_accepted;
 use super::{Check, Subject};
 use crate::wechatpay::certificate::Certificate;
@@ -72,8 +72,8 @@ fn public_key_id(setup: &Setup) -> Check {
         "this is not the form of an id"
     };
     Check::problem(THIS, format!("{id}: {found}")).do_this(format!(
-        "copy the id that the brand console shows beside WeChat Pay's public key, under API \
-         security: {KEY_ID_PREFIX} and digits"
+        "Copy the id that the brand console shows beside WeChat Pay's public key, under API \
+         security: {KEY_ID_PREFIX} and digits."
     ))
 }
 
@@ -83,9 +83,9 @@ fn public_key(setup: &Setup) -> Check {
         Ok(key) if key.is_own => {
             Check::problem(THIS, format!("{}: it belongs to the brand's own key", key.place))
                 .do_this(
-                    "this is the public half of the brand API private key, which verifies no \
+                    "This is the public half of the brand API private key, which verifies no \
                      answer; download WeChat Pay's public key (pub_key.pem) in the brand console, \
-                     under API security",
+                     under API security.",
                 )
         }
         Ok(key) => Check::ok(THIS, format!("{}: RSA, 2048 bits", key.place)),
@@ -105,23 +105,26 @@ fn certificate(setup: &Setup, now: i64) -> Check {
         CertificateFacts::Unreadable(trouble) => return Check::trouble(THIS, trouble),
         CertificateFacts::Read { place, certificate, .. } => (place, certificate),
     };
-    let mut advice = misfits(setup, certificate);
-    advice.extend(out_of_time(certificate, now));
+    let misfits = misfits(setup, certificate);
+    let late = out_of_time(certificate, now).map(|late| sentence(&late));
+    // The API knows better: what it accepts works, whatever this file is.
+    let accepted = is_accepted(setup);
+    let wrong = if accepted { Check::warning } else { Check::problem };
     let until = date(certificate.not_after);
     let soon = certificate.not_after.saturating_sub(now) < SOON_DAYS * DAY;
-    let check = if !advice.is_empty() && is_accepted(setup) {
-        // The API knows better which certificate is in use.
-        advice = vec!["put the certificate in use in its place".to_owned()];
-        Check::warning(THIS, format!("{place}: it is not the one that the API accepts"))
-    } else if !advice.is_empty() {
-        Check::problem(THIS, format!("{place}: it does not go with the settings"))
+    if accepted && !misfits.is_empty() {
+        wrong(THIS, format!("{place}: it is not the one that the API accepts"))
+            .do_this("Put the certificate in use in its place.")
+    } else if !misfits.is_empty() {
+        let check = wrong(THIS, format!("{place}: it does not go with the settings"));
+        Check { advice: misfits.into_iter().chain(late).collect(), ..check }
+    } else if let Some(late) = late {
+        wrong(THIS, format!("{place}: it is not valid now")).do_this(late)
     } else if soon {
-        advice.push(
-            "apply for a new one in the brand console, under API security, and set its serial \
-             number and key before this one ends"
-                .to_owned(),
-        );
-        Check::warning(THIS, format!("{place}: it ends soon, on {until}"))
+        Check::warning(THIS, format!("{place}: it ends soon, on {until}")).do_this(
+            "Apply for a new one in the brand console, under API security, and set its serial \
+             number and key before this one ends.",
+        )
     } else {
         let known = match setup.certificate_fits() {
             (Some(_), Some(_)) => "serial number and private key are its own",
@@ -130,25 +133,24 @@ fn certificate(setup: &Setup, now: i64) -> Check {
             (None, None) => "there is nothing to compare it with",
         };
         Check::ok(THIS, format!("{place}: {known}; valid until {until}"))
-    };
-    Check { advice, ..check }
+    }
 }
 
 /// What does not fit between certificate, serial number and private key.
 fn misfits(setup: &Setup, certificate: &Certificate) -> Vec<String> {
     let serial_no = &certificate.serial_no;
-    let private_key = setup.private_key.as_ref().map_or("the private key", |key| &key.place);
+    let private_key = setup.private_key.as_ref().map_or("", |key| key.place.as_str());
     let wrong_serial = format!(
-        "the certificate's serial number is {serial_no}: set certificate_serial_no to that"
+        "The certificate's serial number is {serial_no}: set certificate_serial_no to that."
     );
     let wrong_key = format!(
-        "{private_key} is not the key of this certificate: set private_key_file to the \
-         apiclient_key.pem that was made with it"
+        "The private key {private_key} is not that of this certificate: set private_key_file to the \
+         apiclient_key.pem that was made with it."
     );
     match setup.certificate_fits() {
         (Some(false), Some(false)) => vec![format!(
-            "neither certificate_serial_no nor {private_key} are of this certificate, whose serial \
-             number is {serial_no}: put the certificate in use in its place, or set both to this one's"
+            "Neither certificate_serial_no nor the private key {private_key} is of this certificate, whose serial \
+             number is {serial_no}: put the certificate in use in its place, or set both to this one's."
         )],
         (Some(false), _) => vec![wrong_serial],
         (_, Some(false)) => vec![wrong_key],

@@ -2,7 +2,7 @@
 
 use super::facts::{Fallback, Setup, Site, SiteError};
 use super::{Check, Subject};
-use crate::wechatpay::error::{ApiError, TransportKind};
+use crate::wechatpay::error::{ApiError, Transport, TransportKind};
 use crate::wechatpay::examine::Reach;
 
 /// From this many seconds on, WeChat Pay refuses signatures, and its own are refused here.
@@ -58,18 +58,29 @@ fn site_check(this: Subject, site: &Site) -> Check {
             Check::ok(this, format!("{} answers{through}{tls}", reach.host))
         }
         Err(error) => {
-            let advice = match error {
-                ApiError::Transport(transport) => {
-                    transport_advice(transport.kind, site.setting, reach)
-                }
-                other => other.advice(),
+            let (what, advice) = match error {
+                ApiError::Transport(transport) => (
+                    transport_what(transport, reach),
+                    transport_advice(transport.kind, site.setting, reach),
+                ),
+                other => (format!("{other}{through}"), other.advice()),
             };
-            let what = format!("{error}{through}");
             // Commands do without the fallback as long as the other host answers.
             let is_needed = this == Subject::Network;
             let verdict = if is_needed { Check::problem } else { Check::warning };
             verdict(this, what).do_this(advice)
         }
+    }
+}
+
+/// What happened, told of the proxy where it is the proxy that was not reached or that refused.
+fn transport_what(transport: &Transport, reach: &Reach) -> String {
+    match (transport.kind, &reach.proxy) {
+        (TransportKind::Dns | TransportKind::Refused | TransportKind::Unreachable, Some(proxy)) => {
+            format!("no way to {} through the proxy {proxy}: {}", reach.host, transport.detail)
+        }
+        (_, Some(proxy)) => format!("{transport} (through the proxy {proxy})"),
+        (_, None) => transport.to_string(),
     }
 }
 
@@ -79,9 +90,9 @@ pub(super) fn transport_advice(kind: TransportKind, setting: &str, reach: &Reach
     match (kind, reach.proxy.as_deref()) {
         (TransportKind::Dns | TransportKind::Refused | TransportKind::Unreachable, Some(proxy)) => {
             format!(
-                "The way goes through the proxy {proxy} (HTTPS_PROXY, or the system's settings): \
-                 check that its name is right, that it runs, and that it lets this machine through \
-                 to {}; NO_PROXY names hosts that need none.",
+                "The proxy is that of HTTPS_PROXY, or of the system's settings: check that {proxy} is \
+                 right, that it runs, and that it lets this machine through to {}; NO_PROXY names \
+                 hosts that need none.",
                 reach.host
             )
         }
@@ -127,9 +138,9 @@ fn clock(setup: &Setup) -> Check {
     let off = clock.ahead_seconds.unsigned_abs();
     let way = if clock.ahead_seconds > 0 { "back" } else { "forward" };
     let advice = format!(
-        "set it {way} by {off} s, best by time synchronisation (Linux: `timedatectl set-ntp true`; \
+        "Set it {way} by {off} s, best by time synchronisation (Linux: `timedatectl set-ntp true`; \
          macOS: `sudo sntp -sS time.apple.com`; Windows: `w32tm /resync`; a container has its host's \
-         clock); at {CLOCK_LIMIT} s and more WeChat Pay refuses signatures"
+         clock); at {CLOCK_LIMIT} s and more WeChat Pay refuses signatures."
     );
     let what = clock.to_string();
     if off >= CLOCK_LIMIT {

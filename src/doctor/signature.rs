@@ -210,6 +210,14 @@ fn read(setup: &Setup, examined: &Examined) -> Check {
             }
             Err(_) => problem.do_this(error.advice()),
         },
+        (ApiError::Answered(answer), _) if answer.status == 429 => problem.do_this(
+            "Something else uses the API for this brand, which takes 20 requests a second in all: \
+             run this again.",
+        ),
+        (ApiError::Answered(answer), _) if answer.status >= 500 => problem.do_this(
+            "The trouble is on the server's side: run this again in a minute. If it stays, look it \
+             up with its Request-ID, or ask WeChat Pay's support with it.",
+        ),
         _ => problem.do_this(error.advice()),
     }
 }

@@ -151,7 +151,7 @@ impl Suspects {
         if without_certificate {
             lines.push(
                 "With the certificate (apiclient_cert.pem beside the private key file, or \
-                 --certificate FILE) the first two can be told apart."
+                 --certificate FILE) a wrong key can be told from a wrong serial number."
                     .to_owned(),
             );
         }

@@ -98,12 +98,13 @@ fn internal_advice(number: &str) -> Option<&'static str> {
 fn sign_advice(clock: Option<ClockOffset>) -> String {
     let check = "check that certificate_serial_no, the private key and brand_id belong together \
                  and that the certificate is still valid";
+    let doctor = "`couponctl doctor` narrows it down";
     match clock {
         Some(clock) if clock.is_harmful() => {
             format!("Set the clock: {clock}, and a signature is good for 5 minutes.")
         }
-        Some(clock) => format!("Not the clock ({clock}): {check}."),
-        None => format!("Set the clock if it is off, and {check}."),
+        Some(clock) => format!("Not the clock ({clock}): {check}; {doctor}."),
+        None => format!("Set the clock if it is off, and {check}; {doctor}."),
     }
 }
 
