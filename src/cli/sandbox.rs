@@ -89,7 +89,6 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
             let now = Timestamp::now();
             now.checked_add(SignedDuration::from_secs(args.clock_ahead.into())).unwrap_or(now)
         }),
-        ..SandboxOptions::default()
     };
     runtime()?.block_on(async {
         let sandbox = Sandbox::start(options).await?;

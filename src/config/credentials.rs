@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, FILE_NAME, read_text, value_error};
 use crate::wechatpay::client::Credentials;
-use crate::wechatpay::signing::{KeyError, PrivateKey, PublicKey, pem_label};
+use crate::wechatpay::pem;
+use crate::wechatpay::signing::{KeyError, PrivateKey, PublicKey};
 
 #[derive(Clone, Default)]
 pub(super) struct CredentialSources {
@@ -65,7 +66,7 @@ impl KeyText {
     /// The label of its PEM block, such as `PRIVATE KEY`.
     #[must_use]
     pub fn label(&self) -> Option<String> {
-        pem_label(&self.text)
+        pem::label(&self.text)
     }
 
     /// Reads it as the brand API private key.
@@ -119,7 +120,7 @@ impl Config {
     /// # Errors
     /// When it is missing or cannot be one.
     pub fn certificate_serial_no(&self) -> Result<String, ConfigError> {
-        let serial = given(self.credentials.certificate_serial_no.as_ref(), SERIAL_NO)?;
+        let serial = given(self.credentials.certificate_serial_no.as_ref(), &SERIAL_NO)?;
         let serial = serial.trim().to_ascii_uppercase();
         if serial.is_empty() || !serial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(value_error(
@@ -135,7 +136,7 @@ impl Config {
     /// # Errors
     /// When it is missing or cannot be one.
     pub fn wechatpay_public_key_id(&self) -> Result<String, ConfigError> {
-        let key_id = given(self.credentials.wechatpay_public_key_id.as_ref(), PUBLIC_KEY_ID)?;
+        let key_id = given(self.credentials.wechatpay_public_key_id.as_ref(), &PUBLIC_KEY_ID)?;
         let key_id = key_id.trim().to_owned();
         if key_id.is_empty() || !key_id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(value_error(
@@ -152,7 +153,7 @@ impl Config {
     /// # Errors
     /// When it is missing or cannot be read.
     pub fn private_key(&self) -> Result<KeyText, ConfigError> {
-        let source = given(self.credentials.private_key.as_ref(), PRIVATE_KEY)?;
+        let source = given(self.credentials.private_key.as_ref(), &PRIVATE_KEY)?;
         Ok(KeyText {
             place: source.place(),
             warning: source.readable_by_others(),
@@ -174,7 +175,7 @@ impl Config {
     /// # Errors
     /// When it is missing or cannot be read.
     pub fn wechatpay_public_key(&self) -> Result<KeyText, ConfigError> {
-        let source = given(self.credentials.wechatpay_public_key.as_ref(), PUBLIC_KEY)?;
+        let source = given(self.credentials.wechatpay_public_key.as_ref(), &PUBLIC_KEY)?;
         Ok(KeyText { place: source.place(), warning: None, text: source.read()? })
     }
 }
@@ -214,7 +215,7 @@ impl Credential {
     }
 }
 
-fn given<T>(value: Option<&T>, credential: Credential) -> Result<&T, ConfigError> {
+fn given<'a, T>(value: Option<&'a T>, credential: &Credential) -> Result<&'a T, ConfigError> {
     value.ok_or_else(|| ConfigError::MissingCredentials(vec![credential.missing()]))
 }
 

@@ -51,7 +51,8 @@ fn why_not_tried(setup: &Setup) -> String {
         (setup.base.reach.is_err(), Subject::BaseUrl),
     ]
     .into_iter()
-    .filter_map(|(is_missing, subject)| is_missing.then(|| subject.name()))
+    .filter(|(is_missing, _)| *is_missing)
+    .map(|(_, subject)| subject.name())
     .collect();
     if !missing.is_empty() {
         format!("needs {}", missing.join(", "))

@@ -4,7 +4,8 @@
 use thiserror::Error;
 use x509_cert::der::{DecodePem as _, Encode as _};
 
-use super::signing::{Block, PublicKey};
+use super::pem::Block;
+use super::signing::PublicKey;
 
 const LABEL: &str = "CERTIFICATE";
 

@@ -7,6 +7,7 @@ pub mod content;
 pub mod entity;
 pub mod error;
 pub mod examine;
+pub mod pem;
 pub mod shown;
 pub mod signing;
 pub mod stock;

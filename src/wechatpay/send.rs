@@ -126,11 +126,24 @@ impl Host {
     /// Connects and asks for nothing in particular, unsigned.
     pub(super) async fn touch(&self, timeout: Duration) -> Result<Touched, ApiError> {
         let request = self.http.get(self.base.clone()).header(ACCEPT, JSON).send();
-        match tokio::time::timeout(timeout, request).await {
-            Ok(Ok(response)) => Ok(examine::times(response.headers(), verify::unix_now())),
+        let started = Instant::now();
+        let outcome = match tokio::time::timeout(timeout, request).await {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.failed(&error)),
             Err(_) => Err(self.late(timeout)),
+        };
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (host, path) = (&self.name, self.base.path());
+        match &outcome {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                debug!(method = "GET", path, status, duration_ms, host, "unsigned request");
+            }
+            Err(error) => {
+                debug!(method = "GET", path, %error, duration_ms, host, "unsigned request without answer");
+            }
         }
+        outcome.map(|response| examine::times(response.headers(), verify::unix_now()))
     }
 
     /// Host and port, for messages.

@@ -17,6 +17,8 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::pem::Block;
+
 /// The scheme that opens an `Authorization` header of a brand.
 pub const SCHEME: &str = "WECHATPAY-BRAND-SHA256-RSA2048";
 /// Length of a nonce.
@@ -109,59 +111,6 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublicKey(…)")
     }
-}
-
-/// The first PEM block of a text, whatever editors, tools and environment variables did to it: a
-/// byte order mark, text around it, other line ends, indents, `\n` written out. Wiped when dropped,
-/// since it may hold a private key.
-pub(super) struct Block {
-    pub(super) label: String,
-    pub(super) text: Zeroizing<String>,
-}
-
-impl Block {
-    pub(super) fn first(text: &str, expected: &'static str) -> Result<Self, KeyError> {
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() {
-            return Err(KeyError::Empty { expected });
-        }
-        let written_out = Zeroizing::new(if text.contains('\n') {
-            String::new()
-        } else {
-            text.replace("\\r", "").replace("\\n", "\n")
-        });
-        let text = if written_out.is_empty() { text } else { written_out.as_str() };
-        let mut lines = text.lines().map(str::trim).skip_while(|line| label(line).is_none());
-        let begin = lines.next().ok_or(KeyError::NotPem { expected })?;
-        let label = label(begin).ok_or(KeyError::NotPem { expected })?.to_owned();
-        // Enough from the start: a string that grows leaves copies behind.
-        let mut block = Zeroizing::new(String::with_capacity(text.len() + 2));
-        block.push_str(begin);
-        for line in lines {
-            block.push('\n');
-            block.push_str(line);
-            if line.starts_with("-----END ") {
-                block.push('\n');
-                return Ok(Self { label, text: block });
-            }
-        }
-        // Cut off: the reader of the block says so.
-        Ok(Self { label, text: block })
-    }
-}
-
-/// The label of the first PEM block of a text, such as `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY`
-/// (PKCS#1), see RFC 7468.
-#[must_use]
-pub fn pem_label(text: &str) -> Option<String> {
-    Block::first(text, "").ok().map(|block| block.label)
-}
-
-/// The label of a line that begins a PEM block. Only what can be a label, for it may be shown.
-fn label(line: &str) -> Option<&str> {
-    let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
-    let is_word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
-    (label.len() <= 40 && label.bytes().all(is_word)).then_some(label)
 }
 
 fn usable_size(bits: u32) -> Result<(), KeyError> {

@@ -46,7 +46,8 @@ impl Key {
         let spki = SubjectPublicKeyInfo::from_key(&self.0.to_public_key()).unwrap();
         let time = |text: &str| {
             let seconds = text.parse::<jiff::Timestamp>().unwrap().as_second();
-            let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds as u64);
+            let date =
+                std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.unsigned_abs());
             Time::try_from(date).unwrap()
         };
         let validity = Validity::new(time("2020-01-01T00:00:00Z"), time(end));

@@ -417,10 +417,8 @@ fn missing_settings_are_named_and_what_needs_them_is_skipped() {
         "{}\n{}\n{}",
         shown(&workspace, &missing.out),
         shown(&workspace, &wrong.out),
-        trouble(&nothing.out).replace(
-            &workspace.path("").display().to_string().trim_end_matches('/'),
-            "[WORKSPACE]"
-        )
+        trouble(&nothing.out)
+            .replace(workspace.path("").display().to_string().trim_end_matches('/'), "[WORKSPACE]")
     ));
 }
 
