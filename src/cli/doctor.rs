@@ -65,6 +65,9 @@ pub fn run(terminal: &Terminal, global: &Global, args: DoctorArgs) -> Ended {
             let runtime = runtime()?;
             let result = runtime.block_on(async {
                 tokio::select! {
+                    // Files first, as long as a signal still ends the program by itself: reading
+                    // one that never ends could not be broken off otherwise.
+                    biased;
                     facts = facts(&config, &sandbox, &extra) => facts.map(|facts| (Some(facts), None)),
                     // Only reads are under way: nothing to wait for.
                     signal = next_signal() => Ok((None, Some(signal))),

@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigError, FILE_NAME, KeyText};
 use crate::desired;
 use crate::lockfile::hold;
 use crate::wechatpay::certificate::Certificate;
-use crate::wechatpay::client::{Client, ClientOptions};
+use crate::wechatpay::client::{Client, ClientOptions, Credentials};
 use crate::wechatpay::error::{ApiError, ClientError};
 use crate::wechatpay::examine::{self, Examined};
 use crate::wechatpay::signing::{PrivateKey, PublicKey};
@@ -41,34 +41,41 @@ pub fn without_settings(error: &ConfigError) -> Facts {
     Facts { now: Timestamp::now().as_second(), setup: Err(Trouble::of(error)) }
 }
 
-/// Collects all facts of a workspace.
+/// Collects all facts of a workspace. Files are read before anything is waited for, and once each:
+/// a key may come through a pipe.
 pub async fn gather(config: &Config, extra: &Extra) -> Facts {
     let timeout = config.api.timeout.min(LONGEST);
-    let (base, fallback) = tokio::join!(
-        site("base_url", &config.api.base_url, timeout),
-        fallback(&config.api, timeout)
-    );
     let private = config.private_key();
     let public = config.wechatpay_public_key();
     let private_key = private.as_ref().ok().and_then(|text| text.private_key().ok());
     let public_key = public.as_ref().ok().and_then(|text| text.public_key().ok());
+    let serial_no = config.certificate_serial_no().map_err(|error| Trouble::of(&error));
+    let public_key_id = config.wechatpay_public_key_id().map_err(|error| Trouble::of(&error));
+    let rights = rights(config, private.as_ref().ok());
+    let private_key_facts = private_key_facts(private);
+    let public_key_facts = public_key_facts(public, public_key.as_ref(), private_key.as_ref());
+    let certificate = certificate(config, extra, private_key.as_ref());
+    let product_coupon = product_coupon(config, extra);
+    let (base, fallback) = tokio::join!(
+        site("base_url", &config.api.base_url, timeout),
+        fallback(&config.api, timeout)
+    );
     let mut setup = Setup {
         place: config.root.join(FILE_NAME).display().to_string(),
         brand_id: config.brand_id.clone(),
         base,
         fallback,
-        serial_no: config.certificate_serial_no().map_err(|error| Trouble::of(&error)),
-        rights: rights(config, private.as_ref().ok()),
-        private_key: private_key_facts(private),
-        public_key_id: config.wechatpay_public_key_id().map_err(|error| Trouble::of(&error)),
-        public_key: public_key_facts(public, public_key.as_ref(), private_key.as_ref()),
-        certificate: certificate(config, extra, private_key.as_ref()),
-        product_coupon: product_coupon(config, extra),
+        serial_no,
+        private_key: private_key_facts,
+        rights,
+        public_key_id,
+        public_key: public_key_facts,
+        certificate,
+        product_coupon,
         read: None,
     };
-    let is_reached = setup.base.reach.as_ref().is_ok_and(|reach| reach.outcome.is_ok());
-    if is_reached && let Some(coupon) = &setup.product_coupon {
-        setup.read = read(config, &coupon.id, timeout).await;
+    if let (Some(private), Some(public)) = (private_key, public_key) {
+        setup.read = read(config, &setup, (private, public), timeout).await;
     }
     Facts { now: Timestamp::now().as_second(), setup: Ok(setup) }
 }
@@ -181,11 +188,20 @@ fn product_coupon(config: &Config, extra: &Extra) -> Option<ProductCoupon> {
 /// One signed read, if there is all that it takes.
 async fn read(
     config: &Config,
-    product_coupon_id: &str,
+    setup: &Setup,
+    (private_key, wechatpay_public_key): (PrivateKey, PublicKey),
     timeout: Duration,
 ) -> Option<Result<Examined, ApiError>> {
-    let credentials = config.credentials(&mut |_| {}).ok()?;
+    setup.base.reach.as_ref().ok()?.outcome.as_ref().ok()?;
+    let coupon = setup.product_coupon.as_ref()?;
+    let credentials = Credentials {
+        brand_id: setup.brand_id.clone(),
+        certificate_serial_no: setup.serial_no.clone().ok()?,
+        private_key,
+        wechatpay_public_key_id: setup.public_key_id.clone().ok()?,
+        wechatpay_public_key,
+    };
     let options = ClientOptions { fallback_url: None, timeout, ..config.api.clone() };
     let client = Client::new(credentials, options).ok()?;
-    Some(client.examine(product_coupon_id).await)
+    Some(client.examine(&coupon.id).await)
 }
