@@ -5,6 +5,7 @@ pub mod apply;
 pub mod cli;
 pub mod config;
 pub mod desired;
+pub mod doctor;
 pub mod identity;
 pub mod lockfile;
 pub mod plain;

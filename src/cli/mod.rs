@@ -3,6 +3,7 @@
 
 mod adopt;
 mod apply;
+mod doctor;
 mod explain;
 mod init;
 mod keyboard;
@@ -113,6 +114,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Record a stock that exists already under the name of a file
     Adopt(adopt::AdoptArgs),
+    /// Check settings, keys, network and clock, and say what to do where something is wrong
+    Doctor(doctor::DoctorArgs),
     /// Run a server on this machine that behaves as the API
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of a stock document
@@ -143,6 +146,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Apply(args) => apply::run(&terminal, &global, args),
         Command::Watch(args) => watch::run(&terminal, &global, args),
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
+        Command::Doctor(args) => doctor::run(&terminal, &global, args),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
         Command::Schema => schema::run(&terminal),
         Command::Explain(args) => explain::run(&terminal, &args),

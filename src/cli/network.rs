@@ -30,6 +30,23 @@ pub struct SandboxFlags {
     pub seed: u64,
 }
 
+impl SandboxFlags {
+    /// Starts the embedded sandbox of a workspace.
+    ///
+    /// # Errors
+    /// When it cannot be started, such as when another process has its state.
+    pub async fn start(&self, config: &Config) -> Result<Sandbox> {
+        let options = SandboxOptions {
+            brand_id: config.brand_id.clone(),
+            state_file: Some(sandbox_home(&config.root).join("state.jsonl")),
+            faults: Faults::parse(&self.fault)?,
+            seed: self.seed,
+            ..SandboxOptions::default()
+        };
+        Sandbox::start(options).await.context("the sandbox cannot be started")
+    }
+}
+
 /// One thread is enough: the work is waiting.
 ///
 /// # Errors
@@ -60,14 +77,7 @@ impl Connection {
             let client = Client::new(credentials, config.api.clone())?;
             return Ok(Self { client, _sandbox: None });
         }
-        let sandbox = SandboxOptions {
-            brand_id: config.brand_id.clone(),
-            state_file: Some(sandbox_home(&config.root).join("state.jsonl")),
-            faults: Faults::parse(&flags.fault)?,
-            seed: flags.seed,
-            ..SandboxOptions::default()
-        };
-        let sandbox = Sandbox::start(sandbox).await.context("the sandbox cannot be started")?;
+        let sandbox = flags.start(config).await?;
         let keys = sandbox.keys();
         let read = |path: &Path| {
             std::fs::read_to_string(path)

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 
 use super::network::runtime;
 use super::terminal::Terminal;
 use super::{Ended, Global, Status, workspace};
 use crate::config::{FILE_NAME, Flags};
-use crate::sandbox::{FaultKind, Faults, Sandbox, SandboxOptions, parse_delay};
+use crate::sandbox::{Clock, FaultKind, Faults, Sandbox, SandboxOptions, parse_delay};
 
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
@@ -36,6 +37,9 @@ pub struct SandboxArgs {
     /// What goes wrong and how often, such as drop-after=0.1 (repeatable)
     #[arg(long, value_name = "KIND=PROBABILITY")]
     fault: Vec<String>,
+    /// Seconds that its clock is ahead of this machine's; negative: behind
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_ahead: i32,
     /// Seed of the faults: the same order of requests meets the same faults
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -81,7 +85,10 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
         faults: Faults::parse(&args.fault)?,
         seed: args.seed,
         record: args.record,
-        ..SandboxOptions::default()
+        clock: Clock::new(move || {
+            let now = Timestamp::now();
+            now.checked_add(SignedDuration::from_secs(args.clock_ahead.into())).unwrap_or(now)
+        }),
     };
     runtime()?.block_on(async {
         let sandbox = Sandbox::start(options).await?;

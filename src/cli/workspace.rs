@@ -10,7 +10,7 @@ use crate::desired;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
 use crate::render::problems;
-pub use crate::workspace::{SCRATCH, Workspace, sandbox_home, settings};
+pub use crate::workspace::{SCRATCH, Workspace, lock_path, sandbox_home, settings};
 
 /// Reads the stock files of a workspace.
 ///

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::wechatpay::client::ClientOptions;
 use crate::wechatpay::signing::KeyError;
 use crate::wechatpay::stock::Text;
+pub use credentials::KeyText;
 use credentials::{CredentialSources, KeySource};
 
 /// The file that makes a folder a workspace.
@@ -294,7 +295,11 @@ fn parse(text: &str) -> Result<File, ConfigError> {
     })
 }
 
-fn read_text(path: &Path, what: &'static str) -> Result<String, ConfigError> {
+/// Reads a text file of at most 1 MiB; `what` says what it should be.
+///
+/// # Errors
+/// When it cannot be read, or is larger.
+pub fn read_text(path: &Path, what: &'static str) -> Result<String, ConfigError> {
     use std::io::Read as _;
     let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
     let file = std::fs::File::open(path).map_err(unreadable)?;

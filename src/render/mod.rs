@@ -1,6 +1,7 @@
 //! Values to text: one file a format. Colours are always written here, and stripped where the output
 //! is no terminal.
 
+pub mod doctor;
 pub mod explain;
 pub mod plan_json;
 pub mod plan_text;

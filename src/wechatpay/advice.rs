@@ -98,12 +98,13 @@ fn internal_advice(number: &str) -> Option<&'static str> {
 fn sign_advice(clock: Option<ClockOffset>) -> String {
     let check = "check that certificate_serial_no, the private key and brand_id belong together \
                  and that the certificate is still valid";
+    let doctor = "`couponctl doctor` narrows it down";
     match clock {
         Some(clock) if clock.is_harmful() => {
             format!("Set the clock: {clock}, and a signature is good for 5 minutes.")
         }
-        Some(clock) => format!("Not the clock ({clock}): {check}."),
-        None => format!("Set the clock if it is off, and {check}."),
+        Some(clock) => format!("Not the clock ({clock}): {check}; {doctor}."),
+        None => format!("Set the clock if it is off, and {check}; {doctor}."),
     }
 }
 
@@ -149,9 +150,13 @@ fn transport_advice(kind: TransportKind) -> &'static str {
         TransportKind::Unreachable => {
             "Check the network, the firewall and the proxy settings (HTTPS_PROXY) of this machine."
         }
-        TransportKind::Tls => {
+        TransportKind::Certificate => {
             "Check this machine's clock and its CA certificates; a proxy that opens TLS needs its \
              own CA installed."
+        }
+        TransportKind::Tls => {
+            "Check host and port of base_url (is it TLS that listens there?), and what lies \
+             between, such as a proxy or a firewall that ends TLS connections."
         }
         TransportKind::TimedOut => {
             "Apply again; if it stays, raise api.timeout_seconds or look at the network."

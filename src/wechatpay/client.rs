@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::entity::StockEntity;
 use super::error::{ApiError, ClientError, ListProblem};
+use super::examine::Examined;
 use super::send::{Method, Request, Verified};
 use super::signing::{PrivateKey, PublicKey};
 use super::{endpoint, read, retry};
@@ -187,6 +188,16 @@ impl Client {
             token = Some(next);
         }
         Err(problem(ListProblem::Endless { pages: MAX_PAGES }))
+    }
+
+    /// *list stocks*, one attempt at the main host for at most one stock, to see how things stand.
+    ///
+    /// # Errors
+    /// When the id cannot stand in a URL; any other failure is within what is examined.
+    pub async fn examine(&self, product_coupon_id: &str) -> Result<Examined, ApiError> {
+        let path = endpoint::smallest_page(product_coupon_id)?;
+        let request = Request { method: Method::Get, path_and_query: &path, body: "" };
+        Ok(self.0.examine(&request).await)
     }
 
     /// Stops this client and all its clones: no request goes out any more, waits end at once with

@@ -52,6 +52,18 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     })
 }
 
+/// Why a fallback is not used beside a main host, if it is not.
+pub(super) fn no_fallback(main: &Url, fallback: &Url) -> Option<&'static str> {
+    if main == fallback {
+        Some("fallback_url is the same as base_url")
+    } else if is_loopback(main) && !is_loopback(fallback) {
+        // What is tried out on this machine must never reach the real API.
+        Some("fallback_url is not used, since base_url is this machine")
+    } else {
+        None
+    }
+}
+
 /// The text for an error, since a password may stand in it.
 fn without_user_info(text: &str) -> String {
     let shown = super::shown::shown(text, super::shown::WORD_CHARS);
@@ -72,6 +84,11 @@ pub(super) fn stocks(product_coupon_id: &str) -> Result<String, ApiError> {
 /// The path of one stock.
 pub(super) fn stock(product_coupon_id: &str, stock_id: &str) -> Result<String, ApiError> {
     Ok(format!("{}/{}", stocks(product_coupon_id)?, segment("stock_id", stock_id)?))
+}
+
+/// The path and query of the smallest read there is: at most one stock of a product coupon.
+pub(super) fn smallest_page(product_coupon_id: &str) -> Result<String, ApiError> {
+    Ok(format!("{}?page_size=1", stocks(product_coupon_id)?))
 }
 
 /// The path and query of one page of a product coupon's stocks.

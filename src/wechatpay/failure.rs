@@ -51,8 +51,10 @@ pub enum TransportKind {
     Refused,
     /// The host cannot be reached for another reason.
     Unreachable,
-    /// No trusted TLS connection.
+    /// No TLS connection, for another reason than the certificate.
     Tls,
+    /// The host's certificate is not one to trust.
+    Certificate,
     /// No whole answer in time.
     TimedOut,
     /// The connection ended before the answer did.
@@ -70,7 +72,7 @@ impl TransportKind {
         match self {
             Self::Dns => "DNS",
             Self::Refused | Self::Unreachable => "NO_CONNECTION",
-            Self::Tls => "TLS",
+            Self::Tls | Self::Certificate => "TLS",
             Self::TimedOut => "TIMED_OUT",
             Self::CutOff => "CUT_OFF",
             Self::TooLarge => "TOO_LARGE",
@@ -233,7 +235,10 @@ impl fmt::Display for ErrorAnswer {
 impl TransportKind {
     /// Whether the request may have reached the server.
     pub(super) fn may_have_arrived(self) -> bool {
-        !matches!(self, Self::Dns | Self::Refused | Self::Unreachable | Self::Tls)
+        !matches!(
+            self,
+            Self::Dns | Self::Refused | Self::Unreachable | Self::Tls | Self::Certificate
+        )
     }
 }
 
@@ -244,7 +249,8 @@ impl Transport {
             TransportKind::Dns => format!("the name {host} has no address"),
             TransportKind::Refused => format!("{host} refused the connection"),
             TransportKind::Unreachable => format!("{host} cannot be reached"),
-            TransportKind::Tls => format!("no trusted TLS connection to {host}"),
+            TransportKind::Tls => format!("no TLS connection to {host}"),
+            TransportKind::Certificate => format!("the TLS certificate of {host} is not trusted"),
             TransportKind::TimedOut => format!("{host} did not answer in time"),
             TransportKind::CutOff => {
                 format!("{host} cut the connection off before its answer ended")

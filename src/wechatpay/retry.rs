@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::client::{ClientOptions, Credentials, Event, Listener};
 use super::endpoint;
 use super::error::{ApiError, ClientError};
+use super::examine::Examined;
 use super::hosts::{Hosts, Report, Site};
 use super::pace::Pace;
 use super::send::{Host, Request, Verified};
@@ -62,9 +63,7 @@ impl Sender {
             .as_deref()
             .map(|url| endpoint::base_url("fallback_url", url))
             .transpose()?
-            // What is tried out on this machine must never reach the real API.
-            .filter(|fallback| !endpoint::is_loopback(&main) || endpoint::is_loopback(fallback))
-            .filter(|fallback| *fallback != main);
+            .filter(|fallback| endpoint::no_fallback(&main, fallback).is_none());
         let main = Host::new(main, options.timeout, None)?;
         let fallback =
             fallback.map(|url| Host::new(url, options.timeout, Some(&main))).transpose()?;
@@ -85,6 +84,11 @@ impl Sender {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
+    }
+
+    /// Sends a list request once to the main host, and keeps what the answer shows.
+    pub(super) async fn examine(&self, request: &Request<'_>) -> Examined {
+        self.main.examine(&self.credentials, request, self.options.timeout).await
     }
 
     /// Makes a call.

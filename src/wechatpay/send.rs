@@ -13,6 +13,7 @@ use tracing::debug;
 use super::client::Credentials;
 use super::endpoint;
 use super::error::{ApiError, ClientError, ErrorAnswer, Transport, TransportKind, Unverified};
+use super::examine::{self, Examined, Touched};
 use super::shown::{MESSAGE_CHARS, WORD_CHARS, shown};
 use super::signing::{Authorization, nonce, request_message};
 use super::{read, verify};
@@ -96,11 +97,71 @@ impl Host {
         timeout: Duration,
         attempt: u32,
     ) -> Result<Verified, ApiError> {
+        let received = self.once(credentials, request, timeout, attempt).await?;
+        self.judge(credentials, received, attempt)
+    }
+
+    /// Sends a list request once and keeps what its answer shows, whatever it is.
+    pub(super) async fn examine(
+        &self,
+        credentials: &Credentials,
+        request: &Request<'_>,
+        timeout: Duration,
+    ) -> Examined {
+        let received = match self.once(credentials, request, timeout, 1).await {
+            Ok(received) => received,
+            Err(error) => {
+                let touched = Touched::default();
+                return Examined { result: Err(error), touched, signed: None };
+            }
+        };
+        let touched = examine::times(&received.headers, verify::unix_now());
+        let signed = examine::signature(&received.headers, &received.body, credentials);
+        let result = self.judge(credentials, received, 1).and_then(|verified| {
+            read::page(&verified.body, verified.request_id.as_deref()).map(|page| page.total_count)
+        });
+        Examined { result, touched, signed }
+    }
+
+    /// Connects and asks for nothing in particular, unsigned.
+    pub(super) async fn touch(&self, timeout: Duration) -> Result<Touched, ApiError> {
+        let request = self.http.get(self.base.clone()).header(ACCEPT, JSON).send();
+        let started = Instant::now();
+        let outcome = match tokio::time::timeout(timeout, request).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.late(timeout)),
+        };
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (host, path) = (&self.name, self.base.path());
+        match &outcome {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                debug!(method = "GET", path, status, duration_ms, host, "unsigned request");
+            }
+            Err(error) => {
+                debug!(method = "GET", path, %error, duration_ms, host, "unsigned request without answer");
+            }
+        }
+        outcome.map(|response| examine::times(response.headers(), verify::unix_now()))
+    }
+
+    /// Host and port, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn once(
+        &self,
+        credentials: &Credentials,
+        request: &Request<'_>,
+        timeout: Duration,
+        attempt: u32,
+    ) -> Result<Received, ApiError> {
         let started = Instant::now();
         let exchange = self.exchange(credentials, request);
-        let received = tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| {
-            Err(self.transport(TransportKind::TimedOut, format!("after {timeout:?}")))
-        });
+        let received = tokio::time::timeout(timeout, exchange).await;
+        let received = received.unwrap_or_else(|_| Err(self.late(timeout)));
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (method, path, host) = (request.method, request.path_and_query, &self.name);
         match &received {
@@ -115,7 +176,7 @@ impl Host {
                 debug!(method = %reqwest::Method::from(method), path, %error, duration_ms, attempt, host, "request without answer");
             }
         }
-        self.judge(credentials, received?, attempt)
+        received
     }
 
     async fn exchange(
@@ -235,6 +296,10 @@ impl Host {
         self.transport(transport_kind(error), chain(error))
     }
 
+    fn late(&self, timeout: Duration) -> ApiError {
+        self.transport(TransportKind::TimedOut, format!("after {timeout:?}"))
+    }
+
     fn transport(&self, kind: TransportKind, detail: String) -> ApiError {
         ApiError::Transport(Transport { kind, host: self.name.clone(), detail })
     }
@@ -289,8 +354,10 @@ fn transport_kind(error: &reqwest::Error) -> TransportKind {
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        if cause.is::<rustls::Error>() {
-            return TransportKind::Tls;
+        match cause.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(_)) => return TransportKind::Certificate,
+            Some(_) => return TransportKind::Tls,
+            None => {}
         }
         let io = cause.downcast_ref::<io::Error>();
         if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {

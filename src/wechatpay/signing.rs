@@ -17,6 +17,8 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::pem::Block;
+
 /// The scheme that opens an `Authorization` header of a brand.
 pub const SCHEME: &str = "WECHATPAY-BRAND-SHA256-RSA2048";
 /// Length of a nonce.
@@ -95,56 +97,20 @@ impl fmt::Debug for PrivateKey {
 #[derive(Clone)]
 pub struct PublicKey(VerifyingKey<Sha256>);
 
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs): (&rsa::PublicKey, &rsa::PublicKey) =
+            (self.0.as_ref(), other.0.as_ref());
+        ours == theirs
+    }
+}
+
+impl Eq for PublicKey {}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublicKey(…)")
     }
-}
-
-/// The first PEM block of a text, whatever editors, tools and environment variables did to it: a
-/// byte order mark, text around it, other line ends, indents, `\n` written out. Wiped when dropped,
-/// since it may hold a private key.
-struct Block {
-    label: String,
-    text: Zeroizing<String>,
-}
-
-impl Block {
-    fn first(text: &str, expected: &'static str) -> Result<Self, KeyError> {
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() {
-            return Err(KeyError::Empty { expected });
-        }
-        let written_out = Zeroizing::new(if text.contains('\n') {
-            String::new()
-        } else {
-            text.replace("\\r", "").replace("\\n", "\n")
-        });
-        let text = if written_out.is_empty() { text } else { written_out.as_str() };
-        let mut lines = text.lines().map(str::trim).skip_while(|line| label(line).is_none());
-        let begin = lines.next().ok_or(KeyError::NotPem { expected })?;
-        let label = label(begin).ok_or(KeyError::NotPem { expected })?.to_owned();
-        // Enough from the start: a string that grows leaves copies behind.
-        let mut block = Zeroizing::new(String::with_capacity(text.len() + 2));
-        block.push_str(begin);
-        for line in lines {
-            block.push('\n');
-            block.push_str(line);
-            if line.starts_with("-----END ") {
-                block.push('\n');
-                return Ok(Self { label, text: block });
-            }
-        }
-        // Cut off: the reader of the block says so.
-        Ok(Self { label, text: block })
-    }
-}
-
-/// The label of a line that begins a PEM block. Only what can be a label, for it may be shown.
-fn label(line: &str) -> Option<&str> {
-    let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
-    let is_word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
-    (label.len() <= 40 && label.bytes().all(is_word)).then_some(label)
 }
 
 fn usable_size(bits: u32) -> Result<(), KeyError> {
@@ -239,6 +205,14 @@ impl PublicKey {
         }?;
         usable_size(key.n().bit_width())?;
         Ok(Self(VerifyingKey::new(key)))
+    }
+
+    /// The key of a certificate: the bytes of its `SubjectPublicKeyInfo`. `None` when it is not an
+    /// RSA key of the size that WeChat Pay uses.
+    pub(super) fn from_spki_der(der: &[u8]) -> Option<Self> {
+        let key = rsa::PublicKey::from_public_key_der(der).ok()?;
+        usable_size(key.n().bit_width()).ok()?;
+        Some(Self(VerifyingKey::new(key)))
     }
 
     /// The key as SPKI PEM.

@@ -2,7 +2,9 @@
 
 mod apply;
 mod bad_input;
+mod certificate;
 mod crash;
+mod doctor;
 mod examples;
 mod hostile;
 mod init;
