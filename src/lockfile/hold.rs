@@ -259,7 +259,7 @@ impl Hold {
             // Somebody deleted it during the run; put back what it held before relying on it.
             write::replace_file(&journal_path, &bytes).map_err(fold_error)?;
         }
-        let Journal { learned, open, .. } = journal::parse(&bytes);
+        let Journal { run, learned, open, .. } = journal::parse(&bytes);
         let changed = |change| HoldError::Changed {
             path: path.clone(),
             journal: journal_path.clone(),
@@ -268,6 +268,7 @@ impl Hold {
         let mut current =
             current_lock(&path, &brand_id, &lock, base.as_deref()).map_err(changed)?;
         let before = current.clone();
+        let folded = !learned.is_empty();
         current.fold(learned);
         change(&mut current);
         if current != before {
@@ -275,8 +276,15 @@ impl Hold {
             write::write(&path, &current).map_err(fold_error)?;
             crash_point("after-fold");
         }
-        if open.is_empty() {
-            remove_if_there(&journal_path).map_err(fold_error)?;
+        match run {
+            _ if open.is_empty() => remove_if_there(&journal_path).map_err(fold_error)?,
+            // Without the results, which are in the lock now: folded again by the next run, they would
+            // undo what happens to the lock until then.
+            Some(run) if folded => {
+                let open: Vec<_> = open.into_values().collect();
+                start_journal(&journal_path, run, &open).map_err(fold_error)?;
+            }
+            _ => {}
         }
         Ok(current)
     }

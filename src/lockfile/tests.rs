@@ -236,7 +236,9 @@ async fn a_hold_after_a_cut_knows_every_result_and_every_open_request() {
     );
     hold.finish(|_| {}).unwrap();
     assert_eq!(next_id(&read::read(&path, "1").unwrap()), ["1", "2"]);
-    assert_eq!(begin(folder.path()).open.len(), 1, "the open request is kept");
+    let next = begin(folder.path());
+    assert_eq!(next.open.len(), 1, "the open request is kept");
+    assert_eq!(next.folded, 0, "results are folded once");
 }
 
 #[test]
