@@ -8,6 +8,7 @@ pub mod desired;
 pub mod doctor;
 pub mod identity;
 pub mod lockfile;
+pub mod parallel;
 pub mod plain;
 pub mod plan;
 pub mod render;

@@ -53,7 +53,7 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 struct Job {
     intent: Intent,
-    asked: Stock,
+    asked: Arc<Stock>,
     replaces: Option<String>,
     /// The stock that this very request made before, as the lock says.
     gives_back: Option<String>,

@@ -41,20 +41,25 @@ pub fn run(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     let workspace = workspace::open(terminal, &args.settings.with(global))?;
     let view = hold::view(&workspace.lock_path(args.sandbox), &workspace.config.brand_id)?;
     workspace::check_against(terminal, &workspace, &view.lock)?;
-    let open = view.journal.open.into_values().collect();
-    let plan = plan::plan(&workspace.stocks, &view.lock, open);
-    terminal.result(&match args.format {
-        Format::Text => plan_text::render(&plan),
-        Format::Json => plan_json::render(&plan),
-    })?;
+    let hold::View { lock, journal } = view;
+    let open = journal.open.into_values().collect();
+    let plan = plan::plan(&workspace.stocks, &lock, open);
+    match args.format {
+        Format::Text => terminal.result(&plan_text::render(&plan))?,
+        Format::Json => Terminal::data(|out| plan_json::write(&plan, out))?,
+    }
     for conflict in &plan.conflicts {
         terminal.error(&conflict.to_string());
     }
-    Ok(if !plan.conflicts.is_empty() {
+    let status = if !plan.conflicts.is_empty() {
         Status::Failed
     } else if args.detailed_exitcode && plan.changes_anything() {
         Status::Changes
     } else {
         Status::Done
-    })
+    };
+    // The program ends here: to free every stock on its own would take longer than it takes the
+    // operating system to free the whole.
+    std::mem::forget((workspace, lock, plan));
+    Ok(status)
 }

@@ -93,6 +93,16 @@ impl Terminal {
         written(AutoStream::new(io::stdout().lock(), self.out), text)
     }
 
+    /// Prints a result that a machine reads: it has no colours, and what is written goes out as it
+    /// comes, so that it is never in memory as a whole.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn data(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> anyhow::Result<()> {
+        let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        done(write(&mut out).and_then(|()| out.flush()))
+    }
+
     /// Draws lines from the top of the window, over what was there; with `clear`, on a blank one.
     ///
     /// # Errors
@@ -155,7 +165,11 @@ impl Terminal {
 }
 
 fn written(mut out: impl io::Write, text: &str) -> anyhow::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    done(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn done(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
         Err(error) => Err(anyhow::anyhow!("standard output cannot be written: {error}")),

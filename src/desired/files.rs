@@ -37,6 +37,14 @@ pub struct Found {
     pub trouble: Option<String>,
 }
 
+/// What a walk came to.
+#[derive(Debug)]
+pub struct Candidate {
+    path: String,
+    /// The file and whether a link leads to it, or why it cannot be read.
+    at: Result<(PathBuf, bool), String>,
+}
+
 /// Finds the files of a workspace that match its patterns.
 #[derive(Debug)]
 pub struct Finder {
@@ -97,16 +105,15 @@ impl Finder {
         self.set.is_match(path)
     }
 
-    /// All files that match, in order of path.
-    #[must_use]
-    pub fn find(&self) -> Vec<Found> {
+    /// Walks to all files that match, or stand in the way of one. What is told of them is what the
+    /// names alone tell: looking at each is left to the one who is told.
+    pub fn walk(&self, mut tell: impl FnMut(Candidate)) {
         let mut starts = self.starts.iter().filter(|start| start.exists());
-        let Some(first) = starts.next() else { return Vec::new() };
+        let Some(first) = starts.next() else { return };
         let mut walk = WalkBuilder::new(first);
         for start in starts {
             walk.add(start);
         }
-        let mut found = Vec::new();
         // Hidden folders hold tools' files (.git, .couponctl), not stocks.
         walk.hidden(true).require_git(false).git_global(false).follow_links(false);
         for entry in walk.build() {
@@ -116,25 +123,32 @@ impl Finder {
                     let Some(path) = relative(&self.root, entry.path()) else { continue };
                     let linked = entry.path_is_symlink();
                     if self.matches(&path) || linked && entry.path().is_dir() {
-                        found.push(self.describe(path, entry.into_path(), linked));
+                        tell(Candidate { path, at: Ok((entry.into_path(), linked)) });
                     }
                 }
                 Err(error) => {
                     let path = error_path(&error).and_then(|path| relative(&self.root, path));
                     let trouble =
                         error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    found.push(Found {
+                    tell(Candidate {
                         path: path.unwrap_or_else(|| "stocks".to_owned()),
-                        file: PathBuf::new(),
-                        stamp: None,
-                        trouble: Some(format!("this cannot be read: {trouble}")),
+                        at: Err(format!("this cannot be read: {trouble}")),
                     });
                 }
             }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        found.dedup_by(|a, b| a.path == b.path);
-        found
+    }
+
+    /// Looks at what a walk came to.
+    #[must_use]
+    pub fn look(&self, candidate: Candidate) -> Found {
+        let Candidate { path, at } = candidate;
+        match at {
+            Ok((file, linked)) => self.describe(path, file, linked),
+            Err(trouble) => {
+                Found { path, file: PathBuf::new(), stamp: None, trouble: Some(trouble) }
+            }
+        }
     }
 
     /// The file at a path that matched before, if there still is one.
@@ -182,11 +196,10 @@ fn error_path(error: &ignore::Error) -> Option<&Path> {
 /// A path below a folder, with `/` between folders; none when it is not below it.
 #[must_use]
 pub fn relative(root: &Path, path: &Path) -> Option<String> {
-    let parts: Vec<_> = path
-        .strip_prefix(root)
-        .ok()?
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect();
+    let path = path.strip_prefix(root).ok()?;
+    if let Some(text) = path.to_str().filter(|text| cfg!(unix) && !text.contains("//")) {
+        return Some(text.to_owned());
+    }
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     Some(parts.join("/"))
 }

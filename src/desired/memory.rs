@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::files::{FilesError, Finder, Found};
+use super::sweep::sweep;
 use super::{DesiredStock, Loaded, point_at, read};
 use crate::stamp::Stamp;
 use crate::validate::{period, workspace};
 
-/// Files that one more thread is worth starting for.
-const FILES_A_THREAD: usize = 64;
 /// A file as it was read.
 #[derive(Debug)]
 struct Known {
@@ -83,23 +81,26 @@ impl Memory {
     /// same as before are not among the changes.
     pub fn look(&mut self, now: Timestamp) -> Changes {
         let mut before = std::mem::take(&mut self.files);
-        let mut wanted = Vec::new();
-        for found in self.finder.find() {
+        let looked = sweep(&self.finder, |found| {
             let still = before.get(&found.path).is_some_and(|known| known.is_still(&found, now));
-            match still.then(|| before.remove_entry(&found.path)).flatten() {
-                Some((path, known)) => {
-                    self.files.insert(path, known);
-                }
-                None => wanted.push(found),
-            }
-        }
+            let read = (!still).then(|| known(&found, now));
+            (found.path, read)
+        });
         let mut changes = Changes::default();
-        for (path, known) in read_all(&wanted, now) {
-            let old = before.remove(&path);
-            if old.as_ref().is_none_or(|old| !old.says_the_same(&known)) {
-                changes.add(path.clone(), old.as_ref(), Some(&known));
+        for (path, read) in looked {
+            // Of two troubles with one path the first is said.
+            if self.files.contains_key(&path) {
+                continue;
             }
-            self.files.insert(path, known);
+            let old = before.remove(&path);
+            if let Some(new) = &read
+                && old.as_ref().is_none_or(|old| !old.says_the_same(new))
+            {
+                changes.add(path.clone(), old.as_ref(), Some(new));
+            }
+            if let Some(known) = read.or(old) {
+                self.files.insert(path, known);
+            }
         }
         for (path, old) in before {
             changes.add(path, Some(&old), None);
@@ -174,30 +175,6 @@ impl Memory {
         });
         loaded
     }
-}
-
-fn read_all(wanted: &[Found], now: Timestamp) -> Vec<(String, Known)> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.min(wanted.len() / FILES_A_THREAD + 1);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut results = Vec::new();
-        while let Some(found) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-            results.push((found.path.clone(), known(found, now)));
-        }
-        results
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut results = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => results.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
-    })
 }
 
 fn known(found: &Found, now: Timestamp) -> Known {

@@ -6,6 +6,7 @@ pub mod memory;
 mod read;
 pub mod schema;
 mod structure;
+mod sweep;
 mod tree;
 
 use std::path::Path;
@@ -54,8 +55,8 @@ pub struct DesiredStock {
     pub product_coupon_id: String,
     /// Raised to make the same content once more.
     pub generation: i64,
-    /// What to make.
-    pub stock: Stock,
+    /// What to make; shared with the plan.
+    pub stock: Arc<Stock>,
     /// Hash of product coupon and stock.
     pub content_sha256: ContentSha256,
 }

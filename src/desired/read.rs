@@ -108,6 +108,23 @@ fn text(found: &Found) -> Result<(String, Option<Stamp>)> {
     Ok((text, Stamp::of(&seen)))
 }
 
+/// Bytes that [`is_plain`] has to look at more closely; most of a file are others.
+const NOTABLE: [bool; 256] = {
+    let mut notable = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        notable[byte] = true;
+        byte += 1;
+    }
+    let others = b"&*!%\x7f<?_0-+eE#\xc2\xe2\xef[{]}\"'";
+    let mut index = 0;
+    while index < others.len() {
+        notable[others[index] as usize] = true;
+        index += 1;
+    }
+    notable
+};
+
 /// Whether both readers surely say the same of a text, so that the fast one may read it: no anchors,
 /// tags, merges or directives, no numbers in forms that programs disagree about.
 fn is_plain(text: &str) -> bool {
@@ -115,6 +132,9 @@ fn is_plain(text: &str) -> bool {
     let at = |index: usize| bytes.get(index).copied().unwrap_or(b' ');
     let mut brackets = Brackets::default();
     for (index, byte) in bytes.iter().enumerate() {
+        if !NOTABLE[usize::from(*byte)] {
+            continue;
+        }
         let next = at(index + 1);
         let strange = match byte {
             b'&' | b'*' | b'!' | b'%' | 0x7f => true,
@@ -233,7 +253,7 @@ fn desired(document: StockDocument, file: &Arc<str>, index: usize) -> Option<Des
         document: index,
         product_coupon_id: document.product_coupon_id.0,
         generation: document.generation,
-        stock: document.stock,
+        stock: Arc::new(document.stock),
         content_sha256,
     })
 }

@@ -161,7 +161,8 @@ impl<'de> Visitor<'de> for LockSeed<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "version" => {
-                    let number: u64 = once(&mut version, "version", map.next_value()?)?;
+                    let number: u64 = map.next_value()?;
+                    once(&mut version, "version", number)?;
                     if number > VERSION {
                         *self.newer = Some(number);
                         return Err(A::Error::custom("newer version"));
@@ -192,18 +193,17 @@ impl<'de> Visitor<'de> for LockSeed<'_> {
 }
 
 /// Fills a slot, and refuses to fill it twice.
-fn once<T: Clone, E: serde::de::Error>(
+fn once<T, E: serde::de::Error>(
     slot: &mut Option<T>,
     name: &'static str,
     value: T,
-) -> Result<T, E> {
-    if slot.replace(value.clone()).is_some() {
-        return Err(E::duplicate_field(name));
+) -> Result<(), E> {
+    match slot.replace(value) {
+        Some(_) => Err(E::duplicate_field(name)),
+        None => Ok(()),
     }
-    Ok(value)
 }
 
-#[derive(Clone)]
 struct Stocks(BTreeMap<StockName, Entry>);
 
 impl<'de> Deserialize<'de> for Stocks {

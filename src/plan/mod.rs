@@ -5,6 +5,7 @@ pub mod commitment;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,6 +14,7 @@ use crate::desired::DesiredStock;
 use crate::identity::{ContentSha256, OutRequestNo, StockName};
 use crate::lockfile::journal::Intent;
 use crate::lockfile::{Entry, Lock};
+use crate::parallel;
 use crate::wechatpay::stock::Stock;
 use commitment::Commitment;
 
@@ -56,7 +58,7 @@ pub struct Change {
     /// What the lock holds.
     pub before: Option<Before>,
     /// The content in the file.
-    pub after: Option<Stock>,
+    pub after: Option<Arc<Stock>>,
     /// The stock that this very request made before, so that asking again gives it back.
     pub gives_back: Option<String>,
 }
@@ -137,33 +139,38 @@ type Requests<'a> = HashMap<&'a OutRequestNo, (&'a str, &'a StockName)>;
 /// Holds desired stocks against the lock.
 #[must_use]
 pub fn plan<S: Borrow<DesiredStock>>(desired: &[S], lock: &Lock, open: Vec<Intent>) -> Plan {
-    let mut planner = Planner { lock, requests: None, changes: Vec::new(), conflicts: Vec::new() };
     let mut unchanged = 0;
-    let mut new = Vec::new();
+    let (mut changed, mut new) = (Vec::new(), Vec::new());
     for stock in desired.iter().map(Borrow::borrow) {
         match lock.stocks.get(&stock.name) {
             Some(entry) if same(stock, entry) => unchanged += 1,
-            Some(entry) => planner.make(stock, Some(entry)),
+            Some(entry) => changed.push((stock, Some(entry))),
             None => new.push(stock),
         }
     }
-    let names: BTreeSet<_> = desired.iter().map(|stock| &stock.borrow().name).collect();
-    let mut gone: BTreeMap<&StockName, &Entry> =
-        lock.stocks.iter().filter(|(name, _)| !names.contains(name)).collect();
+    let mut gone = BTreeMap::new();
+    if unchanged + changed.len() < lock.stocks.len() {
+        let names: BTreeSet<_> = desired.iter().map(|stock| &stock.borrow().name).collect();
+        gone.extend(lock.stocks.iter().filter(|(name, _)| !names.contains(name)));
+    }
     // By content, each list in order of name, so that the pairing does not depend on chance.
     let mut movable: HashMap<(&ContentSha256, i64), Vec<&StockName>> = HashMap::new();
     for (name, entry) in gone.iter().rev() {
         movable.entry((&entry.content_sha256, entry.generation)).or_default().push(name);
     }
+    let mut changes = Vec::new();
+    let mut made = changed;
     for stock in new {
         let from = movable.get_mut(&(&stock.content_sha256, stock.generation)).and_then(Vec::pop);
         match from.and_then(|from| gone.remove(from).map(|entry| (from, entry))) {
-            Some((from, entry)) => planner.changes.push(rename(stock, from, entry)),
-            None => planner.make(stock, None),
+            Some((from, entry)) => changes.push(rename(stock, from, entry)),
+            None => made.push((stock, None)),
         }
     }
-    planner.changes.extend(gone.into_iter().map(|(name, entry)| orphan(name, entry)));
-    let Planner { mut changes, conflicts, .. } = planner;
+    let mut made = parallel::map(&made, |(stock, entry)| make(&lock.brand_id, stock, *entry));
+    let conflicts = settle(&mut made, lock);
+    changes.extend(made);
+    changes.extend(gone.into_iter().map(|(name, entry)| orphan(name, entry)));
     changes.sort_by(|a, b| a.name.cmp(&b.name));
     let commitment = Commitment::of(&changes);
     Plan { brand_id: lock.brand_id.clone(), changes, unchanged, commitment, open, conflicts }
@@ -179,7 +186,7 @@ fn rename(stock: &DesiredStock, from: &StockName, entry: &Entry) -> Change {
         name: stock.name.clone(),
         renamed_from: Some(from.clone()),
         file: Some(stock.file.to_string()),
-        after: Some(stock.stock.clone()),
+        after: Some(Arc::clone(&stock.stock)),
         ..orphan(from, entry)
     }
 }
@@ -201,48 +208,49 @@ fn orphan(name: &StockName, entry: &Entry) -> Change {
     }
 }
 
-struct Planner<'a> {
-    lock: &'a Lock,
-    requests: Option<Requests<'a>>,
-    changes: Vec<Change>,
-    conflicts: Vec<Conflict>,
+/// Plans a request: a create, or a replace of the entry in use.
+fn make(brand_id: &str, stock: &DesiredStock, entry: Option<&Entry>) -> Change {
+    let (name, content) = (stock.name.as_str(), &stock.content_sha256);
+    Change {
+        action: if entry.is_some() { Action::Replace } else { Action::Create },
+        name: stock.name.clone(),
+        renamed_from: None,
+        file: Some(stock.file.to_string()),
+        product_coupon_id: stock.product_coupon_id.clone(),
+        generation: stock.generation,
+        stock_id: entry.map(|entry| entry.stock_id.clone()),
+        out_request_no: OutRequestNo::derive(brand_id, name, stock.generation, content),
+        content_sha256: content.clone(),
+        before: entry.map(Before::from),
+        after: Some(Arc::clone(&stock.stock)),
+        gives_back: None,
+    }
 }
 
-impl Planner<'_> {
-    /// Plans a request: a create, or a replace of the entry in use.
-    fn make(&mut self, stock: &DesiredStock, entry: Option<&Entry>) {
-        let number = OutRequestNo::derive(
-            &self.lock.brand_id,
-            stock.name.as_str(),
-            stock.generation,
-            &stock.content_sha256,
-        );
-        let lock = self.lock;
-        let known = self.requests.get_or_insert_with(|| requests(lock)).get(&number).copied();
-        if let Some((stock_id, holder)) = known.filter(|(_, holder)| **holder != stock.name) {
-            self.conflicts.push(Conflict {
-                name: stock.name.clone(),
-                file: stock.file.to_string(),
-                out_request_no: number.clone(),
+/// Notes which requests give back a stock that they made before, and says which must not be sent
+/// since that stock now stands for another name.
+fn settle(made: &mut [Change], lock: &Lock) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    if made.is_empty() || lock.stocks.is_empty() {
+        return conflicts;
+    }
+    let requests = requests(lock);
+    for change in made {
+        let Some((stock_id, holder)) = requests.get(&change.out_request_no).copied() else {
+            continue;
+        };
+        change.gives_back = Some(stock_id.to_owned());
+        if *holder != change.name {
+            conflicts.push(Conflict {
+                name: change.name.clone(),
+                file: change.file.clone().unwrap_or_default(),
+                out_request_no: change.out_request_no.clone(),
                 stock_id: stock_id.to_owned(),
                 holder: holder.clone(),
             });
         }
-        self.changes.push(Change {
-            action: if entry.is_some() { Action::Replace } else { Action::Create },
-            name: stock.name.clone(),
-            renamed_from: None,
-            file: Some(stock.file.to_string()),
-            product_coupon_id: stock.product_coupon_id.clone(),
-            generation: stock.generation,
-            stock_id: entry.map(|entry| entry.stock_id.clone()),
-            out_request_no: number,
-            content_sha256: stock.content_sha256.clone(),
-            before: entry.map(Before::from),
-            after: Some(stock.stock.clone()),
-            gives_back: known.map(|(stock_id, _)| stock_id.to_owned()),
-        });
     }
+    conflicts
 }
 
 fn requests(lock: &Lock) -> Requests<'_> {

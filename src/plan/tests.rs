@@ -27,7 +27,7 @@ fn desired(name: &str, max_count: i64, generation: i64) -> DesiredStock {
         product_coupon_id: "200000001".into(),
         generation,
         content_sha256: ContentSha256::of("200000001", &stock),
-        stock,
+        stock: Arc::new(stock),
     }
 }
 

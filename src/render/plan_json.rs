@@ -1,9 +1,12 @@
 //! A plan as JSON, for scripts: `couponctl plan --format json`.
 
+use std::io;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::identity::{ContentSha256, OutRequestNo, StockName};
+use crate::parallel;
 use crate::plan::commitment::Commitment;
 use crate::plan::{Action, Plan, Summary};
 use crate::wechatpay::stock::Stock;
@@ -14,12 +17,18 @@ const FORMAT_VERSION: &str = "1";
 /// A plan in its JSON form.
 #[derive(Debug, Serialize)]
 pub struct PlanJson<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    changes: Vec<ChangeJson<'a>>,
+    open_requests: Vec<OpenRequest<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Head<'a> {
     format_version: &'static str,
     brand_id: &'a str,
     summary: Summary,
     commitment: Commitment,
-    changes: Vec<ChangeJson<'a>>,
-    open_requests: Vec<OpenRequest<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,22 +55,50 @@ struct OpenRequest<'a> {
     sent_at: &'a str,
 }
 
-/// The plan as one line of JSON with a line feed.
-#[must_use]
-pub fn render(plan: &Plan) -> String {
-    // Strings, integers and JSON text: none of them can fail to serialise.
-    let mut text = serde_json::to_string(&PlanJson::from(plan)).unwrap_or_default();
-    text.push('\n');
-    text
+/// Changes that are written at a time.
+const BLOCK: usize = 2048;
+
+/// Writes the plan as one line of JSON with a line feed: what a [`PlanJson`] is, with its changes
+/// written on all cores, a block at a time.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(plan: &Plan, mut out: impl io::Write) -> io::Result<()> {
+    let PlanJson { head, changes, open_requests } = PlanJson::from(plan);
+    let mut begin = serde_json::to_vec(&head)?;
+    // The object goes on.
+    begin.pop();
+    out.write_all(&begin)?;
+    out.write_all(b",\"changes\":[")?;
+    for (index, block) in changes.chunks(BLOCK).enumerate() {
+        let parts = parallel::map_parts(block, |part| {
+            let mut text = Vec::with_capacity(part.len() * 2048);
+            for change in part {
+                text.push(b',');
+                serde_json::to_writer(&mut text, change)?;
+            }
+            Ok::<_, serde_json::Error>(text)
+        });
+        for (part, text) in parts.into_iter().enumerate() {
+            let text = text?;
+            let is_first = index == 0 && part == 0;
+            out.write_all(if is_first { &text[1..] } else { &text })?;
+        }
+    }
+    out.write_all(b"],\"open_requests\":")?;
+    serde_json::to_writer(&mut out, &open_requests)?;
+    out.write_all(b"}\n")
 }
 
 impl<'a> From<&'a Plan> for PlanJson<'a> {
     fn from(plan: &'a Plan) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
-            brand_id: &plan.brand_id,
-            summary: plan.summary(),
-            commitment: plan.commitment,
+            head: Head {
+                format_version: FORMAT_VERSION,
+                brand_id: &plan.brand_id,
+                summary: plan.summary(),
+                commitment: plan.commitment,
+            },
             changes: plan
                 .changes
                 .iter()
@@ -76,7 +113,7 @@ impl<'a> From<&'a Plan> for PlanJson<'a> {
                     out_request_no: &change.out_request_no,
                     content_sha256: &change.content_sha256,
                     before: change.before.as_ref().map(|before| &*before.stock),
-                    after: change.after.as_ref(),
+                    after: change.after.as_deref(),
                 })
                 .collect(),
             open_requests: plan

@@ -269,7 +269,7 @@ fn yaml(product_coupon_id: &str, generation: i64, stock: impl Serialize) -> Stri
 fn yaml_after(change: &Change) -> String {
     change
         .after
-        .as_ref()
+        .as_deref()
         .map(|stock| yaml(&change.product_coupon_id, change.generation, stock))
         .unwrap_or_default()
 }

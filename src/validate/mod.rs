@@ -55,6 +55,62 @@ impl From<&str> for Path {
     }
 }
 
+/// A way into a document, as a check goes along it: nothing is allocated until it is part of a
+/// problem, since most checks find none.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    above: Option<&'a At<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> At<'a> {
+    /// A key of the document itself.
+    fn top(key: &'a str) -> Self {
+        Self { above: None, step: Step::Key(key) }
+    }
+
+    /// The way one key further in.
+    fn key(&'a self, key: &'a str) -> Self {
+        Self { above: Some(self), step: Step::Key(key) }
+    }
+
+    /// The way one item further in.
+    fn index(&'a self, index: usize) -> Self {
+        Self { above: Some(self), step: Step::Index(index) }
+    }
+
+    /// The innermost key.
+    fn last_key(&self) -> &'a str {
+        match (self.step, self.above) {
+            (Step::Key(key), _) => key,
+            (Step::Index(_), Some(above)) => above.last_key(),
+            (Step::Index(_), None) => "",
+        }
+    }
+}
+
+impl From<At<'_>> for Path {
+    fn from(at: At<'_>) -> Self {
+        let above = at.above.map_or_else(Self::default, |above| (*above).into());
+        match at.step {
+            Step::Key(key) => above.key(key),
+            Step::Index(index) => above.index(index),
+        }
+    }
+}
+
+impl From<&At<'_>> for Path {
+    fn from(at: &At<'_>) -> Self {
+        (*at).into()
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.0.iter().enumerate() {
@@ -87,8 +143,8 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with one value.
-    pub fn new(rule: Rule, path: Path, message: impl Into<String>) -> Self {
-        let message = message.into();
+    pub fn new(rule: Rule, path: impl Into<Path>, message: impl Into<String>) -> Self {
+        let (path, message) = (path.into(), message.into());
         Self { rule, message, path, at_key: false, related: Vec::new(), help: None }
     }
 
@@ -101,8 +157,8 @@ impl Problem {
 
     /// With another place.
     #[must_use]
-    pub fn and(mut self, path: Path, label: impl Into<String>) -> Self {
-        self.related.push((path, label.into()));
+    pub fn and(mut self, path: impl Into<Path>, label: impl Into<String>) -> Self {
+        self.related.push((path.into(), label.into()));
         self
     }
 
@@ -122,7 +178,7 @@ pub fn check(document: &StockDocument, now: Timestamp) -> Vec<Problem> {
     if StockName::parse(name).is_none() {
         let problem = Problem::new(
             Rule::NameInvalid,
-            "name".into(),
+            "name",
             "a name has 1 to 63 of a-z, 0-9 and `-`, and begins and ends with a letter or digit",
         );
         let near = near_name(name);
@@ -134,7 +190,7 @@ pub fn check(document: &StockDocument, now: Timestamp) -> Vec<Problem> {
     if !(1..=limits::SAFE_INTEGER).contains(&document.generation) {
         found.push(Problem::new(
             Rule::GenerationOutOfRange,
-            "generation".into(),
+            "generation",
             format!("a generation is a whole number from 1 up, not {}", document.generation),
         ));
     }
@@ -148,7 +204,7 @@ pub fn check(document: &StockDocument, now: Timestamp) -> Vec<Problem> {
     {
         let problem = Problem::new(
             Rule::ProductCouponIdInvalid,
-            "product_coupon_id".into(),
+            "product_coupon_id",
             format!(
                 "a product coupon id has 1 to {} ASCII characters without spaces",
                 limits::ID_CHARS

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rule::Rule;
-use super::{Path, Problem, to_half_width};
+use super::{At, Problem, to_half_width};
 use crate::wechatpay::stock::{CouponAvailablePeriod, Stock, limits};
 
 /// Seconds of a day.
@@ -67,12 +67,12 @@ fn near_moment(text: &str) -> Option<String> {
 }
 
 /// Parses a moment, or reports it.
-fn read(text: &str, path: &Path, found: &mut Vec<Problem>) -> Option<Timestamp> {
+fn read(text: &str, path: &At<'_>, found: &mut Vec<Problem>) -> Option<Timestamp> {
     let parsed = moment(text);
     if parsed.is_none() {
         let problem = Problem::new(
             Rule::TimeInvalid,
-            path.clone(),
+            *path,
             "a time is written with seconds and an offset, as RFC 3339 says",
         );
         found.push(match near_moment(text) {
@@ -113,7 +113,7 @@ pub enum Kind {
 pub fn check(
     period: &CouponAvailablePeriod,
     kind: Kind,
-    at: &Path,
+    at: &At<'_>,
     now: Timestamp,
     found: &mut Vec<Problem>,
 ) {
@@ -140,7 +140,7 @@ pub fn check(
     }
 }
 
-fn span(period: &CouponAvailablePeriod, at: &Path, now: Timestamp, found: &mut Vec<Problem>) {
+fn span(period: &CouponAvailablePeriod, at: &At<'_>, now: Timestamp, found: &mut Vec<Problem>) {
     let (begin_at, end_at) = (at.key("available_begin_time"), at.key("available_end_time"));
     let begin = read(&period.available_begin_time, &begin_at, found);
     let end = read(&period.available_end_time, &end_at, found);
@@ -162,7 +162,7 @@ fn span(period: &CouponAvailablePeriod, at: &Path, now: Timestamp, found: &mut V
             whole_days(length)
         );
         found.push(
-            Problem::new(Rule::PeriodTooLong, end_at.clone(), message)
+            Problem::new(Rule::PeriodTooLong, end_at, message)
                 .and(begin_at, "it begins here")
                 .help(format!("end it by {}", latest_end(&period.available_begin_time, begin))),
         );
@@ -171,10 +171,8 @@ fn span(period: &CouponAvailablePeriod, at: &Path, now: Timestamp, found: &mut V
             "the period has less than {} days: no delivery plan can use it",
             limits::PERIOD_DAYS_ADVISED
         );
-        found.push(
-            Problem::new(Rule::PeriodShort, end_at.clone(), message)
-                .and(begin_at, "it begins here"),
-        );
+        found
+            .push(Problem::new(Rule::PeriodShort, end_at, message).and(begin_at, "it begins here"));
     }
     if end <= now {
         let message = "the period is over: nobody could use a coupon of this stock";
@@ -199,18 +197,18 @@ fn latest_end(text: &str, begin: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-fn days(period: &CouponAvailablePeriod, kind: Kind, at: &Path, found: &mut Vec<Problem>) {
+fn days(period: &CouponAvailablePeriod, kind: Kind, at: &At<'_>, found: &mut Vec<Problem>) {
     let (days_at, wait_at) = (at.key("available_days"), at.key("wait_days_after_receive"));
     if let Some(days) = period.available_days {
         if kind == Kind::Sequential {
             let message = "a sequential rule has no `available_days`";
             found.push(
-                Problem::new(Rule::AvailableDaysSequential, days_at.clone(), message)
+                Problem::new(Rule::AvailableDaysSequential, days_at, message)
                     .help("remove the line"),
             );
         } else if !(1..=limits::AVAILABLE_DAYS).contains(&days) {
             let message = format!("available_days is 1 to {}, not {days}", limits::AVAILABLE_DAYS);
-            found.push(Problem::new(Rule::AvailableDaysOutOfRange, days_at.clone(), message));
+            found.push(Problem::new(Rule::AvailableDaysOutOfRange, days_at, message));
         }
         if period.irregular_available_period_list.is_some() {
             let message =
@@ -226,7 +224,7 @@ fn days(period: &CouponAvailablePeriod, kind: Kind, at: &Path, found: &mut Vec<P
         if !(0..=limits::WAIT_DAYS).contains(&wait) {
             let message =
                 format!("wait_days_after_receive is 0 to {}, not {wait}", limits::WAIT_DAYS);
-            found.push(Problem::new(Rule::WaitDaysOutOfRange, wait_at.clone(), message));
+            found.push(Problem::new(Rule::WaitDaysOutOfRange, wait_at, message));
         }
         if kind == Kind::Single && period.available_days.is_none() {
             let message = "wait_days_after_receive is only for use with available_days";
@@ -240,7 +238,7 @@ fn days(period: &CouponAvailablePeriod, kind: Kind, at: &Path, found: &mut Vec<P
 
 fn week(
     weekly: &crate::wechatpay::stock::WeeklyAvailablePeriod,
-    at: &Path,
+    at: &At<'_>,
     found: &mut Vec<Problem>,
 ) {
     let list = at.key("day_list");
@@ -249,8 +247,8 @@ fn week(
     let list = at.key("day_period_list");
     let mut spans = Vec::new();
     for (index, span) in weekly.day_period_list.iter().flatten().enumerate() {
-        let (begin_at, end_at) =
-            (list.index(index).key("begin_time"), list.index(index).key("end_time"));
+        let at = list.index(index);
+        let (begin_at, end_at) = (at.key("begin_time"), at.key("end_time"));
         let mut in_day = true;
         for (second, at) in [(span.begin_time, &begin_at), (span.end_time, &end_at)] {
             if !(0..=limits::LAST_SECOND_OF_DAY).contains(&second) {
@@ -259,7 +257,7 @@ fn week(
                     "a time of day is 0 to {} seconds, not {second}",
                     limits::LAST_SECOND_OF_DAY
                 );
-                let problem = Problem::new(Rule::DaySecondOutOfRange, at.clone(), message);
+                let problem = Problem::new(Rule::DaySecondOutOfRange, at, message);
                 found.push(if second == DAY {
                     problem.help("write 86399 for the end of the day")
                 } else {

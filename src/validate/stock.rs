@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::period::{self, Kind};
 use super::rule::Rule;
-use super::{Path, Problem};
+use super::{At, Problem};
 use crate::wechatpay::stock::{
     CouponCodeMode, CouponDisplayInfo, CouponUsageMethod, DiscountCoupon, ExchangeCoupon,
     NormalCoupon, Stock, StockSendRule, StoreScope, Text, UsageRuleDisplayInfo, limits,
@@ -15,7 +15,7 @@ pub const AMBIGUOUS: [&str; 8] = ["yes", "no", "on", "off", "y", "n", "true", "f
 
 /// Holds a stock against every rule on stocks.
 pub fn check(stock: &Stock, now: Timestamp, found: &mut Vec<Problem>) {
-    let at: Path = "stock".into();
+    let at = At::top("stock");
     if let Some(remark) = &stock.remark {
         let at = at.key("remark");
         text(remark, &at, found);
@@ -56,18 +56,18 @@ pub fn check(stock: &Stock, now: Timestamp, found: &mut Vec<Problem>) {
 }
 
 /// The rules on any text.
-fn text(text: &Text, at: &Path, found: &mut Vec<Problem>) {
+fn text(text: &Text, at: &At<'_>, found: &mut Vec<Problem>) {
     let trimmed = text.trim();
     if text.is_empty() {
         found.push(
-            Problem::new(Rule::TextEmpty, at.clone(), "the text is empty")
+            Problem::new(Rule::TextEmpty, at, "the text is empty")
                 .help("write the text, or remove the line if the field is optional"),
         );
     } else if AMBIGUOUS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
         found.push(
             Problem::new(
                 Rule::AmbiguousText,
-                at.clone(),
+                at,
                 "other YAML programs read this word as true or false",
             )
             .help(format!("put it in quotes: \"{text}\"")),
@@ -79,7 +79,7 @@ fn text(text: &Text, at: &Path, found: &mut Vec<Problem>) {
         found.push(
             Problem::new(
                 Rule::FullWidthQuotes,
-                at.clone(),
+                at,
                 "these quotes are part of the text: users will see them",
             )
             .help(format!("if they are not meant, write \"{inner}\"")),
@@ -87,7 +87,7 @@ fn text(text: &Text, at: &Path, found: &mut Vec<Problem>) {
     }
 }
 
-fn longer(text: &Text, most: usize, rule: Rule, at: Path, found: &mut Vec<Problem>) {
+fn longer(text: &Text, most: usize, rule: Rule, at: At<'_>, found: &mut Vec<Problem>) {
     // Bytes are no fewer than characters, and cheaper to count.
     if text.len() > most && text.chars_count() > most {
         let message = format!("the text has {} characters; at most {most} fit", text.chars_count());
@@ -98,9 +98,9 @@ fn longer(text: &Text, most: usize, rule: Rule, at: Path, found: &mut Vec<Proble
     }
 }
 
-fn range(value: i64, least: i64, most: i64, rule: Rule, at: Path, found: &mut Vec<Problem>) {
+fn range(value: i64, least: i64, most: i64, rule: Rule, at: At<'_>, found: &mut Vec<Problem>) {
     if !(least..=most).contains(&value) {
-        let name = at.0.last().map_or_else(String::new, |_| last_key(&at));
+        let name = at.last_key();
         let message = if most == limits::SAFE_INTEGER && value < least {
             format!("{name} is {least} or more, not {value}")
         } else {
@@ -110,21 +110,10 @@ fn range(value: i64, least: i64, most: i64, rule: Rule, at: Path, found: &mut Ve
     }
 }
 
-fn last_key(path: &Path) -> String {
-    path.0
-        .iter()
-        .rev()
-        .find_map(|segment| match segment {
-            super::Segment::Key(key) => Some(key.clone()),
-            super::Segment::Index(_) => None,
-        })
-        .unwrap_or_default()
-}
-
 /// Reports what stands in a list a second time.
 pub(super) fn repeats<T: PartialEq>(
     items: &[T],
-    at: &Path,
+    at: &At<'_>,
     rule: Rule,
     message: &str,
     found: &mut Vec<Problem>,
@@ -141,12 +130,12 @@ pub(super) fn repeats<T: PartialEq>(
     }
 }
 
-fn send_rule(rule: &StockSendRule, at: &Path, found: &mut Vec<Problem>) {
+fn send_rule(rule: &StockSendRule, at: &At<'_>, found: &mut Vec<Problem>) {
     let count_at = at.key("max_count");
-    range(rule.max_count, 1, limits::MAX_COUNT, Rule::MaxCountOutOfRange, count_at.clone(), found);
+    range(rule.max_count, 1, limits::MAX_COUNT, Rule::MaxCountOutOfRange, count_at, found);
     if let Some(day) = rule.max_count_per_day {
         let day_at = at.key("max_count_per_day");
-        range(day, 1, limits::MAX_COUNT, Rule::MaxCountPerDayOutOfRange, day_at.clone(), found);
+        range(day, 1, limits::MAX_COUNT, Rule::MaxCountPerDayOutOfRange, day_at, found);
         if day > rule.max_count {
             found.push(
                 Problem::new(
@@ -163,16 +152,16 @@ fn send_rule(rule: &StockSendRule, at: &Path, found: &mut Vec<Problem>) {
     range(rule.max_count_per_user, 1, most, Rule::MaxCountPerUserOutOfRange, user_at, found);
 }
 
-fn usage(stock: &Stock, at: &Path, now: Timestamp, found: &mut Vec<Problem>) {
+fn usage(stock: &Stock, at: &At<'_>, now: Timestamp, found: &mut Vec<Problem>) {
     let (single_at, sequential_at) = (at.key("single_usage_rule"), at.key("sequential_usage_rule"));
     match (&stock.single_usage_rule, &stock.sequential_usage_rule) {
         (Some(_), Some(_)) => found.push(
-            Problem::new(Rule::UsageRuleCount, sequential_at.clone(), "a stock has one usage rule, not two")
-                .and(single_at.clone(), "the other one")
+            Problem::new(Rule::UsageRuleCount, sequential_at, "a stock has one usage rule, not two")
+                .and(single_at, "the other one")
                 .help("keep the one of the product coupon's usage_mode: SINGLE or SEQUENTIAL"),
         ),
         (None, None) => found.push(
-            Problem::new(Rule::UsageRuleCount, at.clone(), "the stock has no usage rule")
+            Problem::new(Rule::UsageRuleCount, at, "the stock has no usage rule")
                 .help("add `single_usage_rule` or `sequential_usage_rule`, as the product coupon's usage_mode says"),
         ),
         _ => {}
@@ -222,7 +211,7 @@ fn usage(stock: &Stock, at: &Path, now: Timestamp, found: &mut Vec<Problem>) {
     }
 }
 
-fn at_most_one(kinds: [(&str, bool); 3], at: &Path, found: &mut Vec<Problem>) {
+fn at_most_one(kinds: [(&str, bool); 3], at: &At<'_>, found: &mut Vec<Problem>) {
     let mut there = kinds.into_iter().filter(|(_, there)| *there);
     if let Some((first, _)) = there.next() {
         for (further, _) in there {
@@ -241,13 +230,13 @@ fn at_most_one(kinds: [(&str, bool); 3], at: &Path, found: &mut Vec<Problem>) {
 
 fn each<T>(
     list: Option<&[T]>,
-    at: &Path,
-    check: impl Fn(&T, &Path, &mut Vec<Problem>),
+    at: &At<'_>,
+    check: impl Fn(&T, &At<'_>, &mut Vec<Problem>),
     found: &mut Vec<Problem>,
 ) {
     let Some(list) = list else { return };
     if list.is_empty() {
-        found.push(Problem::new(Rule::CouponListEmpty, at.clone(), "the list is empty").help(
+        found.push(Problem::new(Rule::CouponListEmpty, at, "the list is empty").help(
             "add an item for each use, or remove the key if the product coupon carries the rule",
         ));
     }
@@ -256,22 +245,15 @@ fn each<T>(
     }
 }
 
-fn threshold(value: i64, at: &Path, found: &mut Vec<Problem>) {
+fn threshold(value: i64, at: &At<'_>, found: &mut Vec<Problem>) {
     range(value, 0, limits::SAFE_INTEGER, Rule::ThresholdOutOfRange, at.key("threshold"), found);
 }
 
-fn normal(coupon: &NormalCoupon, at: &Path, found: &mut Vec<Problem>) {
+fn normal(coupon: &NormalCoupon, at: &At<'_>, found: &mut Vec<Problem>) {
     threshold(coupon.threshold, at, found);
     let amount_at = at.key("discount_amount");
     let most = limits::SAFE_INTEGER;
-    range(
-        coupon.discount_amount,
-        1,
-        most,
-        Rule::DiscountAmountOutOfRange,
-        amount_at.clone(),
-        found,
-    );
+    range(coupon.discount_amount, 1, most, Rule::DiscountAmountOutOfRange, amount_at, found);
     if coupon.threshold > 0 && coupon.discount_amount > coupon.threshold {
         found.push(
             Problem::new(
@@ -284,7 +266,7 @@ fn normal(coupon: &NormalCoupon, at: &Path, found: &mut Vec<Problem>) {
     }
 }
 
-fn discount(coupon: &DiscountCoupon, at: &Path, found: &mut Vec<Problem>) {
+fn discount(coupon: &DiscountCoupon, at: &At<'_>, found: &mut Vec<Problem>) {
     threshold(coupon.threshold, at, found);
     let percent_at = at.key("percent_off");
     range(
@@ -297,7 +279,7 @@ fn discount(coupon: &DiscountCoupon, at: &Path, found: &mut Vec<Problem>) {
     );
 }
 
-fn exchange(coupon: &ExchangeCoupon, at: &Path, found: &mut Vec<Problem>) {
+fn exchange(coupon: &ExchangeCoupon, at: &At<'_>, found: &mut Vec<Problem>) {
     threshold(coupon.threshold, at, found);
     let price_at = at.key("exchange_price");
     range(
@@ -310,14 +292,14 @@ fn exchange(coupon: &ExchangeCoupon, at: &Path, found: &mut Vec<Problem>) {
     );
 }
 
-fn usage_display(info: &UsageRuleDisplayInfo, at: &Path, found: &mut Vec<Problem>) {
+fn usage_display(info: &UsageRuleDisplayInfo, at: &At<'_>, found: &mut Vec<Problem>) {
     let methods_at = at.key("coupon_usage_method_list");
     let methods = &info.coupon_usage_method_list;
     if methods.is_empty() {
         found.push(
             Problem::new(
                 Rule::UsageMethodEmpty,
-                methods_at.clone(),
+                methods_at,
                 "the list names no way to use the coupon",
             )
             .help("add OFFLINE, MINI_PROGRAM, APP or PAYMENT_CODE"),
@@ -342,13 +324,9 @@ fn usage_display(info: &UsageRuleDisplayInfo, at: &Path, found: &mut Vec<Problem
         Some(index) => {
             for (key, _) in pair.into_iter().filter(|(_, there)| !there) {
                 found.push(
-                    Problem::new(
-                        Rule::MiniProgramMissing,
-                        at.clone(),
-                        format!("`{key}` is missing"),
-                    )
-                    .and(methods_at.index(index), "needed because of this")
-                    .help(format!("add `{key}`, or remove MINI_PROGRAM")),
+                    Problem::new(Rule::MiniProgramMissing, at, format!("`{key}` is missing"))
+                        .and(methods_at.index(index), "needed because of this")
+                        .help(format!("add `{key}`, or remove MINI_PROGRAM")),
                 );
             }
         }
@@ -356,7 +334,7 @@ fn usage_display(info: &UsageRuleDisplayInfo, at: &Path, found: &mut Vec<Problem
     }
     if let (Some(index), None) = (listed(CouponUsageMethod::App), &info.app_path) {
         found.push(
-            Problem::new(Rule::AppPathMissing, at.clone(), "`app_path` is missing")
+            Problem::new(Rule::AppPathMissing, at, "`app_path` is missing")
                 .and(methods_at.index(index), "needed because of this")
                 .help("add `app_path`, or remove APP"),
         );
@@ -395,7 +373,7 @@ fn usage_display(info: &UsageRuleDisplayInfo, at: &Path, found: &mut Vec<Problem
     }
 }
 
-fn together(pair: [(&str, bool); 2], at: &Path, found: &mut Vec<Problem>) {
+fn together(pair: [(&str, bool); 2], at: &At<'_>, found: &mut Vec<Problem>) {
     let [(first, has_first), (second, has_second)] = pair;
     let (there, missing) = match (has_first, has_second) {
         (true, false) => (first, second),
@@ -412,7 +390,7 @@ fn together(pair: [(&str, bool); 2], at: &Path, found: &mut Vec<Problem>) {
     );
 }
 
-fn display(info: &CouponDisplayInfo, at: &Path, found: &mut Vec<Problem>) {
+fn display(info: &CouponDisplayInfo, at: &At<'_>, found: &mut Vec<Problem>) {
     if let Some(entrance) = &info.entrance_mini_program {
         let at = at.key("entrance_mini_program");
         text(&entrance.appid, &at.key("appid"), found);

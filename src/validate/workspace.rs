@@ -1,11 +1,12 @@
 //! The rules across documents: names, contents, and how many stocks a product coupon may have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use super::rule::Rule;
 use crate::desired::DesiredStock;
-use crate::identity::StockName;
+use crate::identity::{ContentSha256, StockName};
 use crate::wechatpay::stock::limits;
 
 /// A rule that several documents break together.
@@ -25,28 +26,30 @@ pub struct Clash {
     pub help: String,
 }
 
-/// Names that stand twice, and contents that stand under two names.
+/// Names that stand twice, and contents that stand under two names, in stocks in order of name.
 #[must_use]
 pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     let mut found = Vec::new();
-    let mut names: HashMap<&StockName, usize> = HashMap::with_capacity(stocks.len());
-    let mut contents = HashMap::with_capacity(stocks.len());
+    // The first of each name.
+    let mut first = 0;
+    let mut contents: HashMap<_, usize, BuildHasherDefault<Hashed>> =
+        HashMap::with_capacity_and_hasher(stocks.len(), BuildHasherDefault::default());
     for (here, stock) in stocks.iter().enumerate() {
-        if let Some(first) = names.get(&stock.name) {
+        if here > 0 && stocks[first].name == stock.name {
             found.push(Clash {
                 rule: Rule::DuplicateName,
                 message: format!("the name `{}` stands there twice", stock.name),
                 key: "name",
                 here,
-                there: Some((*first, "here for the first time".to_owned())),
+                there: Some((first, "here for the first time".to_owned())),
                 help: "give one of them another name".to_owned(),
             });
             continue;
         }
-        names.insert(&stock.name, here);
-        let content = (&stock.content_sha256, stock.generation);
+        first = here;
+        let content = Content(&stock.content_sha256, stock.generation);
         if let Some(first) = contents.get(&content) {
-            let twin: &Arc<DesiredStock> = &stocks[*first];
+            let twin = &stocks[*first];
             found.push(Clash {
                 rule: Rule::SameContent,
                 message: format!(
@@ -65,20 +68,69 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     found
 }
 
+/// A content with its generation. As a key it is spread by the hash that it is.
+#[derive(PartialEq, Eq)]
+struct Content<'a>(&'a ContentSha256, i64);
+
+impl Hash for Content<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Some((part, _)) = self.0.as_str().as_bytes().split_first_chunk() {
+            state.write_u64(u64::from_le_bytes(*part));
+        }
+    }
+}
+
+/// Takes part of a hash for a hash. The digits are ASCII, whose upper bits are much the same, so that
+/// a multiplication spreads them.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, part: u64) {
+        self.0 = (self.0 ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_right(29);
+    }
+}
+
 /// Product coupons with more live stocks than the API allows, desired and locked names counted once
-/// each. `is_over` says of a locked name whether its period has ended, so that it counts no more.
+/// each; both come in order of name. `is_over` says of a locked name whether its period has ended,
+/// so that it counts no more.
 pub fn too_many_stocks<'a>(
-    stocks: &[Arc<DesiredStock>],
-    locked: impl Iterator<Item = (&'a StockName, &'a str)>,
+    stocks: &'a [Arc<DesiredStock>],
+    locked: impl Iterator<Item = (&'a StockName, &'a str)> + Clone,
     is_over: impl Fn(&StockName) -> bool,
 ) -> Vec<Clash> {
-    let mut names: BTreeMap<&str, BTreeSet<&StockName>> = BTreeMap::new();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (index, stock) in stocks.iter().enumerate() {
-        names.entry(&stock.product_coupon_id).or_default().insert(&stock.name);
+        *counts.entry(&stock.product_coupon_id).or_default() += 1;
         last.insert(&stock.product_coupon_id, index);
     }
-    for (name, coupon) in locked {
+    let mut desired = stocks.iter().peekable();
+    for (name, coupon) in locked.clone() {
+        while desired.next_if(|stock| stock.name < *name).is_some() {}
+        let is_desired = desired
+            .peek()
+            .is_some_and(|stock| stock.name == *name && stock.product_coupon_id == coupon);
+        if let Some(count) = counts.get_mut(coupon).filter(|_| !is_desired) {
+            *count += 1;
+        }
+    }
+    counts.retain(|_, count| *count > limits::LIVE_STOCKS);
+    if counts.is_empty() {
+        return Vec::new();
+    }
+    let mut names: BTreeMap<&str, BTreeSet<&StockName>> =
+        counts.keys().map(|coupon| (*coupon, BTreeSet::new())).collect();
+    let all = stocks.iter().map(|stock| (&stock.name, stock.product_coupon_id.as_str()));
+    for (name, coupon) in all.chain(locked) {
         if let Some(names) = names.get_mut(coupon) {
             names.insert(name);
         }
