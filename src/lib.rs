@@ -2,6 +2,7 @@
 //! library holds the rooms it is made of, from the files to the API and back.
 
 pub mod apply;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod desired;
@@ -11,6 +12,7 @@ pub mod lockfile;
 pub mod parallel;
 pub mod plain;
 pub mod plan;
+pub mod quick_hash;
 pub mod render;
 pub mod sandbox;
 pub mod stamp;

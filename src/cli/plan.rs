@@ -1,9 +1,12 @@
-//! `couponctl plan`: what an apply would do. No credentials, no network, no waiting, no writing.
+//! `couponctl plan`: what an apply would do. No credentials, no network, no waiting, and
+//! no writing but to the cache.
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
 use super::terminal::Terminal;
 use super::{Ended, Global, SettingFlags, Status, workspace};
+use crate::cache::{self, Basis};
 use crate::lockfile::hold;
 use crate::plan;
 use crate::render::{plan_json, plan_text};
@@ -24,6 +27,9 @@ pub struct PlanArgs {
     /// Plan against the sandbox's lock under .couponctl/sandbox/ in place of couponctl.lock
     #[arg(long)]
     sandbox: bool,
+    /// Read every file, and leave .couponctl/cache as it is: neither used nor written
+    #[arg(long)]
+    no_cache: bool,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -38,12 +44,15 @@ enum Format {
 }
 
 pub fn run(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
-    let workspace = workspace::open(terminal, &args.settings.with(global))?;
-    let view = hold::view(&workspace.lock_path(args.sandbox), &workspace.config.brand_id)?;
-    workspace::check_against(terminal, &workspace, &view.lock)?;
-    let hold::View { lock, journal } = view;
+    let config = workspace::settings(&args.settings.with(global))?;
+    let lock_path = workspace::lock_path(&config.root, args.sandbox);
+    let survey = if args.no_cache { cache::pass_over } else { cache::survey };
+    let Basis { loaded, unchanged, view } = survey(&config, &lock_path, Timestamp::now())?;
+    let workspace = workspace::accept(terminal, config, loaded)?;
+    let hold::View { lock, journal } = view?;
+    workspace::check_against(terminal, &workspace, &lock)?;
     let open = journal.open.into_values().collect();
-    let plan = plan::plan(&workspace.stocks, &lock, open);
+    let plan = plan::plan_beside(&unchanged, &workspace.stocks, &lock, open);
     match args.format {
         Format::Text => terminal.result(&plan_text::render(&plan))?,
         Format::Json => Terminal::data(|out| plan_json::write(&plan, out))?,
@@ -60,6 +69,6 @@ pub fn run(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     };
     // The program ends here: to free every stock on its own would take longer than it takes the
     // operating system to free the whole.
-    std::mem::forget((workspace, lock, plan));
+    std::mem::forget((workspace, lock, plan, unchanged));
     Ok(status)
 }

@@ -27,6 +27,14 @@ pub fn load(config: &Config) -> Result<desired::Loaded> {
 pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
     let config = settings(flags)?;
     let loaded = load(&config)?;
+    accept(terminal, config, loaded)
+}
+
+/// Takes what was read of a workspace when it is free of errors. Says every problem on standard error.
+///
+/// # Errors
+/// When a file has an error.
+pub fn accept(terminal: &Terminal, config: Config, loaded: desired::Loaded) -> Result<Workspace> {
     say_problems(terminal, &loaded.diagnostics);
     let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {

@@ -1,5 +1,6 @@
 //! Finding stock files: the patterns of the settings, .gitignore respected.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -39,10 +40,21 @@ pub struct Found {
 
 /// What a walk came to.
 #[derive(Debug)]
-pub struct Candidate {
-    path: String,
-    /// The file and whether a link leads to it, or why it cannot be read.
-    at: Result<(PathBuf, bool), String>,
+pub enum Candidate {
+    /// A file whose name matches, or what has such a name.
+    File {
+        /// Where it is.
+        file: PathBuf,
+        /// Whether a link leads to it.
+        linked: bool,
+    },
+    /// Something that cannot be read.
+    Trouble {
+        /// Its path in the workspace.
+        path: String,
+        /// Why.
+        trouble: String,
+    },
 }
 
 /// Finds the files of a workspace that match its patterns.
@@ -83,6 +95,14 @@ fn starts_of(root: &Path, patterns: &[String]) -> Vec<PathBuf> {
     starts
 }
 
+impl Found {
+    /// Whether it is a file that looks as one did before.
+    #[must_use]
+    pub fn looks_like(&self, before: &Stamp) -> bool {
+        self.trouble.is_none() && self.stamp.as_ref() == Some(before)
+    }
+}
+
 impl Finder {
     /// A finder of what matches the patterns.
     ///
@@ -120,19 +140,19 @@ impl Finder {
             match entry {
                 Ok(entry) if entry.depth() == 0 && entry.path().is_dir() => {}
                 Ok(entry) => {
-                    let Some(path) = relative(&self.root, entry.path()) else { continue };
+                    let Some(path) = below(&self.root, entry.path()) else { continue };
                     let linked = entry.path_is_symlink();
                     if self.matches(&path) || linked && entry.path().is_dir() {
-                        tell(Candidate { path, at: Ok((entry.into_path(), linked)) });
+                        tell(Candidate::File { file: entry.into_path(), linked });
                     }
                 }
                 Err(error) => {
                     let path = error_path(&error).and_then(|path| relative(&self.root, path));
                     let trouble =
                         error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    tell(Candidate {
+                    tell(Candidate::Trouble {
                         path: path.unwrap_or_else(|| "stocks".to_owned()),
-                        at: Err(format!("this cannot be read: {trouble}")),
+                        trouble: format!("this cannot be read: {trouble}"),
                     });
                 }
             }
@@ -142,10 +162,12 @@ impl Finder {
     /// Looks at what a walk came to.
     #[must_use]
     pub fn look(&self, candidate: Candidate) -> Found {
-        let Candidate { path, at } = candidate;
-        match at {
-            Ok((file, linked)) => self.describe(path, file, linked),
-            Err(trouble) => {
+        match candidate {
+            Candidate::File { file, linked } => {
+                let path = relative(&self.root, &file).unwrap_or_default();
+                self.describe(path, file, linked)
+            }
+            Candidate::Trouble { path, trouble } => {
                 Found { path, file: PathBuf::new(), stamp: None, trouble: Some(trouble) }
             }
         }
@@ -196,10 +218,24 @@ fn error_path(error: &ignore::Error) -> Option<&Path> {
 /// A path below a folder, with `/` between folders; none when it is not below it.
 #[must_use]
 pub fn relative(root: &Path, path: &Path) -> Option<String> {
-    let path = path.strip_prefix(root).ok()?;
-    if let Some(text) = path.to_str().filter(|text| cfg!(unix) && !text.contains("//")) {
-        return Some(text.to_owned());
+    below(root, path).map(Cow::into_owned)
+}
+
+fn below<'a>(root: &Path, path: &'a Path) -> Option<Cow<'a, str>> {
+    // What a walk comes to is, but for odd roots, the root, a slash and what is wanted.
+    let text = || path.to_str()?.strip_prefix(root.to_str()?)?.strip_prefix('/');
+    let is_plain =
+        |text: &&str| !text.starts_with('/') && !text.contains("//") && !text.contains("./");
+    if cfg!(unix)
+        && let Some(text) = text().filter(is_plain)
+    {
+        return Some(Cow::Borrowed(text));
     }
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    Some(parts.join("/"))
+    let parts: Vec<_> = path
+        .strip_prefix(root)
+        .ok()?
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect();
+    Some(Cow::Owned(parts.join("/")))
 }

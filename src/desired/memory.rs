@@ -40,6 +40,19 @@ impl Known {
     }
 }
 
+/// A file without problems.
+#[derive(Debug)]
+pub struct Sound<'a> {
+    /// Its path in the workspace.
+    pub path: &'a str,
+    /// How it looked as it was read.
+    pub stamp: Stamp,
+    /// When the rules will say something else of it though it did not change.
+    pub until: Option<Timestamp>,
+    /// Its stocks.
+    pub stocks: &'a [Arc<DesiredStock>],
+}
+
 /// What a look at the files found to be different.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -83,7 +96,7 @@ impl Memory {
         let mut before = std::mem::take(&mut self.files);
         let looked = sweep(&self.finder, |found| {
             let still = before.get(&found.path).is_some_and(|known| known.is_still(&found, now));
-            let read = (!still).then(|| known(&found, now));
+            let read = (!still).then(|| Box::new(known(&found, now)));
             (found.path, read)
         });
         let mut changes = Changes::default();
@@ -98,7 +111,7 @@ impl Memory {
             {
                 changes.add(path.clone(), old.as_ref(), Some(new));
             }
-            if let Some(known) = read.or(old) {
+            if let Some(known) = read.map(|read| *read).or(old) {
                 self.files.insert(path, known);
             }
         }
@@ -106,6 +119,40 @@ impl Memory {
             changes.add(path, Some(&old), None);
         }
         changes
+    }
+
+    /// Finds the files of the workspace and reads those for which `aside` gives nothing. Gives what it
+    /// gave for the others, which are not known afterwards.
+    pub fn look_past<T: Send>(
+        &mut self,
+        now: Timestamp,
+        aside: impl Fn(&Found) -> Option<T> + Sync,
+    ) -> Vec<T> {
+        let looked = sweep(&self.finder, |found| match aside(&found) {
+            Some(aside) => Err(aside),
+            None => Ok(Box::new((known(&found, now), found.path))),
+        });
+        let mut passed = Vec::new();
+        for file in looked {
+            match file {
+                // Of two troubles with one path the first is said.
+                Ok(read) => {
+                    let (known, path) = *read;
+                    self.files.entry(path).or_insert(known);
+                }
+                Err(aside) => passed.push(aside),
+            }
+        }
+        passed
+    }
+
+    /// Files that have no problem and need not be read again as long as they look as they did.
+    pub fn without_problems(&self) -> impl Iterator<Item = Sound<'_>> {
+        self.files.iter().filter_map(|(path, known)| {
+            let Known { stamp, stocks, diagnostics, until } = known;
+            let stamp = stamp.filter(|_| diagnostics.is_empty())?;
+            Some(Sound { path, stamp, until: *until, stocks })
+        })
     }
 
     /// Reads files again that are known, or drops them when they are gone, without looking for

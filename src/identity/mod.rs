@@ -92,6 +92,18 @@ impl ContentSha256 {
         Self(hex)
     }
 
+    /// The hash as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let digit = |digit: u8| if digit <= b'9' { digit - b'0' } else { digit - b'a' + 10 };
+        let mut bytes = [0; 32];
+        // The text is 64 digits, as its type promises.
+        for (byte, digits) in bytes.iter_mut().zip(self.0.as_bytes().chunks_exact(2)) {
+            *byte = digit(digits[0]) << 4 | digit(digits[1]);
+        }
+        bytes
+    }
+
     /// The hash as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -139,7 +139,19 @@ type Requests<'a> = HashMap<&'a OutRequestNo, (&'a str, &'a StockName)>;
 /// Holds desired stocks against the lock.
 #[must_use]
 pub fn plan<S: Borrow<DesiredStock>>(desired: &[S], lock: &Lock, open: Vec<Intent>) -> Plan {
-    let mut unchanged = 0;
+    plan_beside(&[], desired, lock, open)
+}
+
+/// Holds desired stocks against the lock, beside others of which it is known that they are as the lock
+/// has them.
+#[must_use]
+pub fn plan_beside<S: Borrow<DesiredStock>>(
+    known: &[StockName],
+    desired: &[S],
+    lock: &Lock,
+    open: Vec<Intent>,
+) -> Plan {
+    let mut unchanged = known.len();
     let (mut changed, mut new) = (Vec::new(), Vec::new());
     for stock in desired.iter().map(Borrow::borrow) {
         match lock.stocks.get(&stock.name) {
@@ -150,7 +162,8 @@ pub fn plan<S: Borrow<DesiredStock>>(desired: &[S], lock: &Lock, open: Vec<Inten
     }
     let mut gone = BTreeMap::new();
     if unchanged + changed.len() < lock.stocks.len() {
-        let names: BTreeSet<_> = desired.iter().map(|stock| &stock.borrow().name).collect();
+        let names = desired.iter().map(|stock| &stock.borrow().name);
+        let names: BTreeSet<_> = names.chain(known).collect();
         gone.extend(lock.stocks.iter().filter(|(name, _)| !names.contains(name)));
     }
     // By content, each list in order of name, so that the pairing does not depend on chance.

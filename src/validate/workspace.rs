@@ -1,12 +1,12 @@
 //! The rules across documents: names, contents, and how many stocks a product coupon may have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rule::Rule;
 use crate::desired::DesiredStock;
-use crate::identity::{ContentSha256, StockName};
+use crate::identity::StockName;
+use crate::quick_hash::QuickMap;
 use crate::wechatpay::stock::limits;
 
 /// A rule that several documents break together.
@@ -32,8 +32,7 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     let mut found = Vec::new();
     // The first of each name.
     let mut first = 0;
-    let mut contents: HashMap<_, usize, BuildHasherDefault<Hashed>> =
-        HashMap::with_capacity_and_hasher(stocks.len(), BuildHasherDefault::default());
+    let mut contents = QuickMap::with_capacity_and_hasher(stocks.len(), Default::default());
     for (here, stock) in stocks.iter().enumerate() {
         if here > 0 && stocks[first].name == stock.name {
             found.push(Clash {
@@ -47,9 +46,9 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
             continue;
         }
         first = here;
-        let content = Content(&stock.content_sha256, stock.generation);
+        let content = (stock.content_sha256.as_str(), stock.generation);
         if let Some(first) = contents.get(&content) {
-            let twin = &stocks[*first];
+            let twin: &Arc<DesiredStock> = &stocks[*first];
             found.push(Clash {
                 rule: Rule::SameContent,
                 message: format!(
@@ -68,37 +67,6 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     found
 }
 
-/// A content with its generation. As a key it is spread by the hash that it is.
-#[derive(PartialEq, Eq)]
-struct Content<'a>(&'a ContentSha256, i64);
-
-impl Hash for Content<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        if let Some((part, _)) = self.0.as_str().as_bytes().split_first_chunk() {
-            state.write_u64(u64::from_le_bytes(*part));
-        }
-    }
-}
-
-/// Takes part of a hash for a hash. The digits are ASCII, whose upper bits are much the same, so that
-/// a multiplication spreads them.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, part: u64) {
-        self.0 = (self.0 ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_right(29);
-    }
-}
-
 /// Product coupons with more live stocks than the API allows, desired and locked names counted once
 /// each; both come in order of name. `is_over` says of a locked name whether its period has ended,
 /// so that it counts no more.
@@ -107,8 +75,8 @@ pub fn too_many_stocks<'a>(
     locked: impl Iterator<Item = (&'a StockName, &'a str)> + Clone,
     is_over: impl Fn(&StockName) -> bool,
 ) -> Vec<Clash> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let mut last: HashMap<&str, usize> = HashMap::new();
+    let mut counts: QuickMap<&str, usize> = QuickMap::default();
+    let mut last: QuickMap<&str, usize> = QuickMap::default();
     for (index, stock) in stocks.iter().enumerate() {
         *counts.entry(&stock.product_coupon_id).or_default() += 1;
         last.insert(&stock.product_coupon_id, index);

@@ -1,0 +1,264 @@
+//! What an earlier plan learned of the files and the lock, so that a plan reads only what is new: as
+//! git's index does for its files. It says of a stock no more than that it is as the lock has it;
+//! whatever of a stock is shown or sent is read from its file. Safe to lose at any time.
+
+pub mod format;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::desired::files::{FilesError, Found, relative};
+use crate::desired::memory::Memory;
+use crate::desired::{self, DesiredStock, Loaded};
+use crate::identity::StockName;
+use crate::lockfile::Lock;
+use crate::lockfile::hold::{self, HoldError, View};
+use crate::lockfile::journal::Journal;
+use crate::quick_hash::{QuickMap, QuickSet};
+use crate::stamp::Stamp;
+use crate::wechatpay::stock::limits;
+use format::{Cache, CachedFile, CachedLock, Contents, Outline};
+
+/// What a plan rests on.
+#[derive(Debug)]
+pub struct Basis {
+    /// What the files say that were read and may differ from the lock.
+    pub loaded: Loaded,
+    /// Names of stocks that are as the lock has them.
+    pub unchanged: Vec<StockName>,
+    /// Lock and journal. The lock is empty where all stocks are as it has them: no more is needed of
+    /// it then. When it is not whole, everything else is as if it were read without a cache: problems
+    /// in files come first.
+    pub view: Result<View, HoldError>,
+}
+
+/// Reads what a plan against a lock needs, passing over what the cache knows to be unchanged, and
+/// brings the cache up to date. The plan is the same as without a cache.
+///
+/// # Errors
+/// When a pattern of the settings cannot be used.
+pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis, FilesError> {
+    let cache = Cache::read(&config.root);
+    let cached = cache.as_ref().and_then(Cache::contents).unwrap_or_default();
+    let lock_name = relative(&config.root, lock_path).unwrap_or_default();
+    let (read_at, looks) = (SystemTime::now(), look_at(lock_path));
+    let known = cached.lock.as_ref().filter(|lock| {
+        lock.path == lock_name && lock.brand_id == config.brand_id && Some(lock.stamp) == looks
+    });
+    let view = match known {
+        Some(_) => None,
+        None => match hold::view(lock_path, &config.brand_id) {
+            Ok(view) => Some(view),
+            Err(error) => return read_all(config, Err(error), now),
+        },
+    };
+    let entries = match (known, &view) {
+        (Some(lock), _) => Cow::Borrowed(lock.entries.as_slice()),
+        (None, view) => view.iter().flat_map(|view| outlines_of(&view.lock)).collect(),
+    };
+    let held = Held::new(&entries);
+    let mut memory = Memory::new(&config.root, &config.stocks)?;
+    let files: QuickMap<_, _> = cached.files.iter().map(|file| (file.path, file)).collect();
+    let aside = memory.look_past(now, |found| {
+        let file = files.get(found.path.as_str()).filter(|file| file.is_still(found, now))?;
+        cached.stocks_of(file).iter().all(|stock| held.holds(stock)).then_some(*file)
+    });
+    let mut loaded = memory.loaded();
+    let mut unchanged: Vec<_> =
+        aside.iter().flat_map(|file| cached.stocks_of(file)).copied().collect();
+    unchanged.sort_unstable();
+    // What stands twice or too often is told by who has read all of it.
+    let mut in_doubt = held.is_crowded(&loaded.stocks) || clash(&unchanged, &loaded.stocks);
+    let is_settled = !in_doubt && held.is_all_of(unchanged.len(), &loaded.stocks);
+    save(&config.root, &cached, &aside, &memory, || {
+        let stamp = looks.filter(|stamp| known.is_some() || !stamp.is_young(read_at))?;
+        let (path, brand_id) = (lock_name.as_str(), config.brand_id.as_str());
+        Some(CachedLock { path, brand_id, stamp, entries: entries.to_vec() })
+    });
+    let view = match view {
+        Some(view) => view,
+        None if is_settled => {
+            View { lock: Lock::empty(&config.brand_id), journal: Journal::default() }
+        }
+        None => match hold::view(lock_path, &config.brand_id) {
+            Ok(view) => {
+                // It may have been written this very moment.
+                in_doubt |= !outlines_of(&view.lock).eq(entries.iter().copied());
+                view
+            }
+            Err(error) => return read_all(config, Err(error), now),
+        },
+    };
+    if in_doubt && !aside.is_empty() {
+        return read_all(config, Ok(view), now);
+    }
+    let mut unchanged: Vec<_> =
+        unchanged.iter().filter_map(|stock| StockName::parse(stock.name)).collect();
+    if is_settled {
+        unchanged.extend(loaded.stocks.drain(..).map(|stock| stock.name.clone()));
+        unchanged.sort_unstable();
+    }
+    Ok(Basis { loaded, unchanged, view: Ok(view) })
+}
+
+/// Reads everything that a plan against a lock could need, without a cache.
+///
+/// # Errors
+/// When a pattern of the settings cannot be used.
+pub fn pass_over(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis, FilesError> {
+    read_all(config, hold::view(lock_path, &config.brand_id), now)
+}
+
+fn read_all(
+    config: &Config,
+    view: Result<View, HoldError>,
+    now: Timestamp,
+) -> Result<Basis, FilesError> {
+    let loaded = desired::load(&config.root, &config.stocks, now)?;
+    Ok(Basis { loaded, unchanged: Vec::new(), view })
+}
+
+/// How a lock looks that has no journal beside it: with one, there is more to it than its file.
+fn look_at(lock_path: &Path) -> Option<Stamp> {
+    if hold::journal_path(lock_path).symlink_metadata().is_ok() {
+        return None;
+    }
+    lock_path.metadata().ok().as_ref().and_then(Stamp::of)
+}
+
+fn outlines_of(lock: &Lock) -> impl Iterator<Item = Outline<'_>> {
+    lock.stocks.iter().map(|(name, entry)| Outline {
+        name: name.as_str(),
+        product_coupon_id: &entry.product_coupon_id,
+        generation: entry.generation,
+        content: entry.content_sha256.to_bytes(),
+    })
+}
+
+fn outline_of(stock: &DesiredStock) -> Outline<'_> {
+    Outline {
+        name: stock.name.as_str(),
+        product_coupon_id: &stock.product_coupon_id,
+        generation: stock.generation,
+        content: stock.content_sha256.to_bytes(),
+    }
+}
+
+impl CachedFile<'_> {
+    /// Whether the file looks as it did, and the rules say the same of it.
+    fn is_still(&self, found: &Found, now: Timestamp) -> bool {
+        found.looks_like(&self.stamp) && self.until.is_none_or(|until| until > now)
+    }
+}
+
+impl<'a> Contents<'a> {
+    fn stocks_of(&self, file: &CachedFile<'_>) -> &[Outline<'a>] {
+        &self.stocks[file.stocks.clone()]
+    }
+}
+
+/// What a lock holds.
+struct Held<'a> {
+    by_name: QuickMap<&'a str, &'a Outline<'a>>,
+    /// How many stocks each product coupon has.
+    counts: QuickMap<&'a str, usize>,
+}
+
+impl<'a> Held<'a> {
+    fn new(entries: &'a [Outline<'a>]) -> Self {
+        let mut counts = QuickMap::default();
+        for entry in entries {
+            *counts.entry(entry.product_coupon_id).or_default() += 1;
+        }
+        Self { by_name: entries.iter().map(|entry| (entry.name, entry)).collect(), counts }
+    }
+
+    /// Whether a stock is the one that the lock has under its name. The hash is of the product coupon
+    /// too.
+    fn holds(&self, stock: &Outline<'_>) -> bool {
+        self.by_name.get(stock.name).is_some_and(|entry| {
+            entry.content == stock.content && entry.generation == stock.generation
+        })
+    }
+
+    /// Whether so many stocks that it holds and these others are all that it holds, and no more.
+    fn is_all_of(&self, unchanged: usize, others: &[Arc<DesiredStock>]) -> bool {
+        unchanged + others.len() == self.by_name.len()
+            && others.iter().all(|stock| self.holds(&outline_of(stock)))
+    }
+
+    /// Whether these stocks, and those that it holds, could be too many for a product coupon.
+    fn is_crowded(&self, stocks: &[Arc<DesiredStock>]) -> bool {
+        let most = limits::LIVE_STOCKS;
+        let mut counts: QuickMap<&str, usize> = QuickMap::default();
+        for stock in stocks {
+            let coupon = stock.product_coupon_id.as_str();
+            let entry = self.by_name.get(stock.name.as_str());
+            if entry.is_none_or(|entry| entry.product_coupon_id != coupon) {
+                *counts.entry(coupon).or_default() += 1;
+            }
+        }
+        let locked = |coupon: &str| self.counts.get(coupon).copied().unwrap_or_default();
+        self.counts.values().any(|count| *count > most)
+            || counts.iter().any(|(coupon, count)| count + locked(coupon) > most)
+    }
+}
+
+/// Whether a name stands twice, or a content under two names. `unchanged` is in order of name, and what
+/// clashes among the others alone is told by who reads them.
+fn clash(unchanged: &[Outline<'_>], others: &[Arc<DesiredStock>]) -> bool {
+    if unchanged.windows(2).any(|pair| pair[0].name == pair[1].name) {
+        return true;
+    }
+    let mut contents = QuickSet::with_capacity_and_hasher(unchanged.len(), Default::default());
+    let is_twice =
+        !unchanged.iter().all(|stock| contents.insert((stock.content, stock.generation)));
+    is_twice
+        || others.iter().map(|stock| outline_of(stock)).any(|stock| {
+            unchanged.binary_search_by(|other| other.name.cmp(stock.name)).is_ok()
+                || contents.contains(&(stock.content, stock.generation))
+        })
+}
+
+/// Writes the cache anew where it would be another one. A workspace that cannot be written to has
+/// none, and is none the worse for it.
+fn save<'a>(
+    root: &Path,
+    cached: &'a Contents<'a>,
+    aside: &[&'a CachedFile<'a>],
+    memory: &'a Memory,
+    lock: impl FnOnce() -> Option<CachedLock<'a>>,
+) {
+    let mut new = Contents { lock: lock(), ..Contents::default() };
+    let mut read = memory.without_problems().peekable();
+    if read.peek().is_none() && aside.len() == cached.files.len() && new.lock == cached.lock {
+        return;
+    }
+    let stocks = aside.iter().map(|file| cached.stocks_of(file).iter().copied().collect());
+    let aside =
+        aside.iter().zip(stocks).map(|(file, stocks)| (file.path, file.stamp, file.until, stocks));
+    let read = read.map(|file| {
+        let stocks: Vec<_> = file.stocks.iter().map(|stock| outline_of(stock)).collect();
+        (file.path, file.stamp, file.until, stocks)
+    });
+    let mut files: Vec<_> = aside.chain(read).collect();
+    files.sort_unstable_by_key(|(path, ..)| *path);
+    for (path, stamp, until, stocks) in files {
+        let first = new.stocks.len();
+        new.stocks.extend(stocks);
+        let until = until.and_then(|until| Timestamp::from_second(until.as_second()).ok());
+        new.files.push(CachedFile { path, stamp, until, stocks: first..new.stocks.len() });
+    }
+    if new != *cached
+        && let Err(error) = new.write(root)
+    {
+        tracing::debug!(%error, "the cache cannot be written");
+    }
+}
