@@ -151,7 +151,11 @@ impl Contents<'_> {
     pub fn write(&self, root: &Path) -> std::io::Result<()> {
         let path = path(root);
         let folder = root.join(SCRATCH);
-        fs::create_dir_all(&folder)?;
+        if !folder.exists() {
+            fs::create_dir_all(&folder)?;
+            // A plan leaves nothing behind that git would speak of.
+            fs::write(folder.join(".gitignore"), "*\n")?;
+        }
         let mut file = tempfile::Builder::new().prefix(".cache-").tempfile_in(folder)?;
         file.write_all(&self.to_bytes())?;
         file.persist(path)?;

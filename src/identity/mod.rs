@@ -5,6 +5,7 @@ mod canonical;
 
 use std::fmt;
 
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -120,9 +121,19 @@ macro_rules! text_type {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                Self::parse(&text)
-                    .ok_or_else(|| serde::de::Error::custom(format!(concat!("`{}` is not ", $what), text)))
+                // Straight from the text that is read: a lock has three of these an entry.
+                struct Parse;
+                impl Visitor<'_> for Parse {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text)
+                            .ok_or_else(|| E::custom(format!(concat!("`{}` is not ", $what), text)))
+                    }
+                }
+                deserializer.deserialize_str(Parse)
             }
         }
     )+};

@@ -235,6 +235,51 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
+/// A key of an entry.
+enum Key {
+    ProductCouponId,
+    StockId,
+    OutRequestNo,
+    Generation,
+    ContentSha256,
+    CreatedAt,
+    RequestedAs,
+    Superseded,
+    Stock,
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
+        Ok(match key {
+            "product_coupon_id" => Key::ProductCouponId,
+            "stock_id" => Key::StockId,
+            "out_request_no" => Key::OutRequestNo,
+            "generation" => Key::Generation,
+            "content_sha256" => Key::ContentSha256,
+            "created_at" => Key::CreatedAt,
+            "requested_as" => Key::RequestedAs,
+            "superseded" => Key::Superseded,
+            "stock" => Key::Stock,
+            _ => Key::Unknown(key.to_owned()),
+        })
+    }
+}
+
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
@@ -263,18 +308,18 @@ impl<'de> Visitor<'de> for EntryVisitor {
                 }
             };
         }
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "product_coupon_id" => fill!(product_coupon_id),
-                "stock_id" => fill!(stock_id),
-                "out_request_no" => fill!(out_request_no),
-                "generation" => fill!(generation),
-                "content_sha256" => fill!(content_sha256),
-                "created_at" => fill!(created_at),
-                "requested_as" => fill!(requested_as),
-                "superseded" => fill!(superseded),
-                "stock" => fill!(stock),
-                _ => {
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::ProductCouponId => fill!(product_coupon_id),
+                Key::StockId => fill!(stock_id),
+                Key::OutRequestNo => fill!(out_request_no),
+                Key::Generation => fill!(generation),
+                Key::ContentSha256 => fill!(content_sha256),
+                Key::CreatedAt => fill!(created_at),
+                Key::RequestedAs => fill!(requested_as),
+                Key::Superseded => fill!(superseded),
+                Key::Stock => fill!(stock),
+                Key::Unknown(key) => {
                     unknown.insert(key, map.next_value()?);
                 }
             }

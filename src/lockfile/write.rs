@@ -76,21 +76,24 @@ fn push_entry(text: &mut String, entry: &Entry) {
 /// JSON text without the white space between its tokens, which a formatter may have put there.
 fn push_compact(text: &mut String, json: &str) {
     let (mut in_string, mut escaped) = (false, false);
-    for character in json.chars() {
+    // What is kept and not yet copied begins here.
+    let mut kept = 0;
+    for (index, byte) in json.bytes().enumerate() {
         if in_string {
-            match character {
+            match byte {
                 _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => in_string = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
                 _ => {}
             }
-        } else if character == '"' {
+        } else if byte == b'"' {
             in_string = true;
-        } else if character.is_ascii_whitespace() {
-            continue;
+        } else if byte.is_ascii_whitespace() {
+            text.push_str(&json[kept..index]);
+            kept = index + 1;
         }
-        text.push(character);
     }
+    text.push_str(&json[kept..]);
 }
 
 /// Writes a lock durably: a reader, or a machine that loses power, sees the old one or the new one.

@@ -129,3 +129,42 @@ impl<'a> From<&'a Plan> for PlanJson<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ContentSha256;
+    use crate::plan::Change;
+
+    #[test]
+    fn what_is_written_in_blocks_is_what_the_type_serialises_to() {
+        let change = |number: usize| Change {
+            action: Action::Orphan,
+            name: StockName::parse(&format!("s-{number}")).unwrap(),
+            renamed_from: None,
+            file: None,
+            product_coupon_id: "1".to_owned(),
+            generation: 1,
+            stock_id: None,
+            out_request_no: OutRequestNo::parse("cc1-000000").unwrap(),
+            content_sha256: ContentSha256::parse(&"0".repeat(64)).unwrap(),
+            before: None,
+            after: None,
+            gives_back: None,
+        };
+        for count in [0, 1, 2, BLOCK - 1, BLOCK, 2 * BLOCK + 1] {
+            let plan = Plan {
+                brand_id: "120344".to_owned(),
+                changes: (0..count).map(change).collect(),
+                unchanged: 3,
+                commitment: Commitment::default(),
+                open: Vec::new(),
+                conflicts: Vec::new(),
+            };
+            let mut written = Vec::new();
+            write(&plan, &mut written).unwrap();
+            let whole = serde_json::to_string(&PlanJson::from(&plan)).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), format!("{whole}\n"));
+        }
+    }
+}

@@ -1,3 +1,6 @@
+use std::time::Duration;
+use std::{fs, thread};
+
 use serde_json::Value;
 
 use crate::workspace::{Stock, Workspace};
@@ -102,6 +105,35 @@ fn a_request_that_made_the_stock_of_another_name_is_a_conflict() {
     assert!(applied.err.contains("nothing was sent"), "{}", applied.err);
     workspace.stock("old", &Stock { generation: 2, ..Stock::default() });
     workspace.apply(&["--sandbox"]).ended(0);
+}
+
+#[test]
+fn a_cache_is_kept_used_and_never_needed() {
+    let workspace = Workspace::with(&["a", "b"]);
+    workspace.apply(&["--sandbox"]).ended(0);
+    // Files and a lock that were written this moment are not kept: they could change unseen.
+    thread::sleep(Duration::from_millis(2100));
+    let plan = |more: &[&str]| {
+        let arguments = [&["plan", "--sandbox", "--format", "json"], more].concat();
+        workspace.run(&arguments).ended(0).out
+    };
+    let first = plan(&["--no-cache"]);
+    assert!(!workspace.exists(".couponctl/cache"), "--no-cache writes none");
+    assert_eq!(plan(&[]), first);
+    assert!(workspace.exists(".couponctl/cache"));
+    assert_eq!(plan(&[]), first);
+    let path = workspace.path(".couponctl/cache");
+    let whole = fs::read(&path).unwrap();
+    for harmed in [&b""[..], b"couponctl cache 9\n", &whole[..whole.len() / 2], &[0xff; 300]] {
+        fs::write(&path, harmed).unwrap();
+        assert_eq!(plan(&["--no-cache"]), first);
+        assert_eq!(fs::read(&path).unwrap(), harmed, "--no-cache leaves it as it is");
+        assert_eq!(plan(&[]), first);
+        assert_eq!(fs::read(&path).unwrap(), whole, "it is made anew");
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir_all(path.join("in the way")).unwrap();
+    assert_eq!(plan(&[]), first);
 }
 
 #[test]
