@@ -71,11 +71,9 @@ pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis
         cached.stocks_of(file).iter().all(|stock| held.holds(stock)).then_some(*file)
     });
     let mut loaded = memory.loaded();
-    let mut unchanged: Vec<_> =
-        aside.iter().flat_map(|file| cached.stocks_of(file)).copied().collect();
-    unchanged.sort_unstable();
+    let unchanged: Vec<_> = aside.iter().flat_map(|file| cached.stocks_of(file)).copied().collect();
     // What stands twice or too often is told by who has read all of it.
-    let mut in_doubt = held.is_crowded(&loaded.stocks) || clash(&unchanged, &loaded.stocks);
+    let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(&unchanged, &loaded.stocks);
     let is_settled = !in_doubt && held.is_all_of(unchanged.len(), &loaded.stocks);
     save(&config.root, &cached, &aside, &memory, || {
         let stamp = looks.filter(|stamp| known.is_some() || !stamp.is_young(read_at))?;
@@ -103,7 +101,6 @@ pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis
         unchanged.iter().filter_map(|stock| StockName::parse(stock.name)).collect();
     if is_settled {
         unchanged.extend(loaded.stocks.drain(..).map(|stock| stock.name.clone()));
-        unchanged.sort_unstable();
     }
     Ok(Basis { loaded, unchanged, view: Ok(view) })
 }
@@ -166,7 +163,8 @@ impl<'a> Contents<'a> {
 
 /// What a lock holds.
 struct Held<'a> {
-    by_name: QuickMap<&'a str, &'a Outline<'a>>,
+    /// With a number for each.
+    by_name: QuickMap<&'a str, (usize, &'a Outline<'a>)>,
     /// How many stocks each product coupon has.
     counts: QuickMap<&'a str, usize>,
 }
@@ -177,13 +175,14 @@ impl<'a> Held<'a> {
         for entry in entries {
             *counts.entry(entry.product_coupon_id).or_default() += 1;
         }
-        Self { by_name: entries.iter().map(|entry| (entry.name, entry)).collect(), counts }
+        let by_name = entries.iter().enumerate().map(|(at, entry)| (entry.name, (at, entry)));
+        Self { by_name: by_name.collect(), counts }
     }
 
     /// Whether a stock is the one that the lock has under its name. The hash is of the product coupon
     /// too.
     fn holds(&self, stock: &Outline<'_>) -> bool {
-        self.by_name.get(stock.name).is_some_and(|entry| {
+        self.by_name.get(stock.name).is_some_and(|(_, entry)| {
             entry.content == stock.content && entry.generation == stock.generation
         })
     }
@@ -194,6 +193,25 @@ impl<'a> Held<'a> {
             && others.iter().all(|stock| self.holds(&outline_of(stock)))
     }
 
+    /// Whether a name or a content stands twice among stocks that it holds and others. What clashes among
+    /// the others alone is told by who reads them.
+    fn clash(&self, unchanged: &[Outline<'_>], others: &[Arc<DesiredStock>]) -> bool {
+        let mut seen = vec![false; self.by_name.len()];
+        let mut contents = QuickSet::default();
+        contents.reserve(unchanged.len());
+        for stock in unchanged {
+            let Some((index, _)) = self.by_name.get(stock.name) else { return true };
+            let is_new = !std::mem::replace(&mut seen[*index], true);
+            if !is_new || !contents.insert((stock.content, stock.generation)) {
+                return true;
+            }
+        }
+        others.iter().map(|stock| outline_of(stock)).any(|stock| {
+            self.by_name.get(stock.name).is_some_and(|(index, _)| seen[*index])
+                || contents.contains(&(stock.content, stock.generation))
+        })
+    }
+
     /// Whether these stocks, and those that it holds, could be too many for a product coupon.
     fn is_crowded(&self, stocks: &[Arc<DesiredStock>]) -> bool {
         let most = limits::LIVE_STOCKS;
@@ -201,7 +219,7 @@ impl<'a> Held<'a> {
         for stock in stocks {
             let coupon = stock.product_coupon_id.as_str();
             let entry = self.by_name.get(stock.name.as_str());
-            if entry.is_none_or(|entry| entry.product_coupon_id != coupon) {
+            if entry.is_none_or(|(_, entry)| entry.product_coupon_id != coupon) {
                 *counts.entry(coupon).or_default() += 1;
             }
         }
@@ -209,22 +227,6 @@ impl<'a> Held<'a> {
         self.counts.values().any(|count| *count > most)
             || counts.iter().any(|(coupon, count)| count + locked(coupon) > most)
     }
-}
-
-/// Whether a name stands twice, or a content under two names. `unchanged` is in order of name, and what
-/// clashes among the others alone is told by who reads them.
-fn clash(unchanged: &[Outline<'_>], others: &[Arc<DesiredStock>]) -> bool {
-    if unchanged.windows(2).any(|pair| pair[0].name == pair[1].name) {
-        return true;
-    }
-    let mut contents = QuickSet::with_capacity_and_hasher(unchanged.len(), Default::default());
-    let is_twice =
-        !unchanged.iter().all(|stock| contents.insert((stock.content, stock.generation)));
-    is_twice
-        || others.iter().map(|stock| outline_of(stock)).any(|stock| {
-            unchanged.binary_search_by(|other| other.name.cmp(stock.name)).is_ok()
-                || contents.contains(&(stock.content, stock.generation))
-        })
 }
 
 /// Writes the cache anew where it would be another one. A workspace that cannot be written to has

@@ -153,8 +153,15 @@ pub fn plan_beside<S: Borrow<DesiredStock>>(
 ) -> Plan {
     let mut unchanged = known.len();
     let (mut changed, mut new) = (Vec::new(), Vec::new());
+    // Both are in order of name as a rule, and then no entry is searched for.
+    let mut entries = lock.stocks.iter().peekable();
     for stock in desired.iter().map(Borrow::borrow) {
-        match lock.stocks.get(&stock.name) {
+        while entries.next_if(|(name, _)| **name < stock.name).is_some() {}
+        let entry = match entries.peek() {
+            Some((name, entry)) if **name == stock.name => Some(*entry),
+            _ => lock.stocks.get(&stock.name),
+        };
+        match entry {
             Some(entry) if same(stock, entry) => unchanged += 1,
             Some(entry) => changed.push((stock, Some(entry))),
             None => new.push(stock),
