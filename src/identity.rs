@@ -119,7 +119,8 @@ text_type! {
     ContentSha256: "a SHA-256 in lower-case hex"
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+/// Writes bytes as lower-case hex digits.
+pub fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(DIGITS[usize::from(byte >> 4)].into());

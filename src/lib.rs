@@ -12,6 +12,7 @@ pub mod plain;
 pub mod plan;
 pub mod render;
 pub mod sandbox;
+pub mod saved_plan;
 pub mod stamp;
 pub mod validate;
 pub mod watch;

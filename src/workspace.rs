@@ -13,7 +13,11 @@ use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{self, DesiredStock};
 use crate::identity::StockName;
 use crate::lockfile::hold::Hold;
+use crate::lockfile::journal::Intent;
 use crate::lockfile::{self, Lock};
+use crate::plan::guardrails::Overridden;
+use crate::plan::scope::{TargetError, Targets};
+use crate::plan::{self, Plan};
 use crate::validate;
 
 /// Scratch space of a workspace, safe to delete at any time.
@@ -26,6 +30,8 @@ pub struct Workspace {
     pub config: Config,
     /// Its stocks in order of name.
     pub stocks: Vec<Arc<DesiredStock>>,
+    /// What is allowed in its files, but likely not wanted.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads the settings of the workspace that the flags or the current folder name.
@@ -38,7 +44,32 @@ pub fn settings(flags: &Flags) -> Result<Config> {
     Ok(config::load(root, flags, &|name| std::env::var(name).ok())?)
 }
 
+/// What a run is told about its plan.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The stocks that it is about.
+    pub targets: Targets,
+    /// The guardrails that it may pass.
+    pub overridden: Overridden,
+}
+
 impl Workspace {
+    /// Holds the stocks against a lock and the guardrails.
+    ///
+    /// # Errors
+    /// When a target matches no stock.
+    pub fn plan(
+        &self,
+        lock: &Lock,
+        open: Vec<Intent>,
+        choice: &Choice,
+    ) -> Result<Plan, TargetError> {
+        let mut plan = plan::plan(&self.stocks, lock, open);
+        choice.targets.narrow(&mut plan, self.stocks.iter().map(|stock| &**stock), lock)?;
+        plan.breaches = self.config.guardrails.breaches(&plan, &choice.overridden);
+        Ok(plan)
+    }
+
     /// Says where a product coupon has more live stocks than the API allows, counting the lock's.
     #[must_use]
     pub fn too_many_with(&self, lock: &Lock) -> Vec<Diagnostic> {

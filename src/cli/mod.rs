@@ -25,6 +25,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
+use crate::plan::guardrails::Overridden;
+use crate::plan::scope::Targets;
+use crate::workspace::Choice;
 use terminal::Terminal;
 
 /// GitOps for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
@@ -97,6 +100,24 @@ impl SettingFlags {
             base_url: self.base_url,
             fallback_url: self.fallback_url,
         }
+    }
+}
+
+/// What a plan is about, and what it may pass.
+#[derive(Debug, Args)]
+struct PlanFlags {
+    /// Only stocks of this name, or that match this pattern (repeatable)
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Let this run pass a guardrail of couponctl.yaml, by its name (repeatable)
+    #[arg(long, value_name = "ID")]
+    override_guardrail: Vec<String>,
+}
+
+impl PlanFlags {
+    fn choice(&self) -> Result<Choice> {
+        let targets = Targets::parse(&self.target)?;
+        Ok(Choice { targets, overridden: Overridden::parse(&self.override_guardrail)? })
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
-use super::apply::{self, Ending, How};
+use super::apply::{self, Ending, How, Wanted};
 use super::keyboard::Keyboard;
 use super::network::{Resizes, SandboxFlags, Signals, runtime};
 use super::progress::Format;
@@ -23,6 +23,7 @@ use crate::render::{CARE, paint};
 use crate::watch::source::POLL;
 use crate::watch::state::{Outcome, Snapshot};
 use crate::watch::{News, Watch};
+use crate::workspace::Choice;
 
 /// Before a failed apply is tried again though nothing changed: the first time, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
@@ -339,7 +340,8 @@ impl Watching<'_> {
             auto_approve: true,
             allow_replace: false,
             patience: Duration::ZERO,
-            seen: Some(plan),
+            choice: Choice::default(),
+            wanted: Wanted::Shown(plan),
         };
         apply::carry_out(self.terminal, workspace, how).await
     }

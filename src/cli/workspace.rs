@@ -1,7 +1,7 @@
 //! What most commands begin with: the settings, and the stock files with their problems, which are
 //! said on standard error.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::terminal::Terminal;
@@ -11,6 +11,15 @@ use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
 use crate::render::problems;
 pub use crate::workspace::{SCRATCH, Workspace, lock_path, sandbox_home, settings};
+
+/// The files of a workspace are not to be planned with.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Refused {
+    why: &'static str,
+    /// What is wrong, as it was said.
+    pub problems: Vec<Diagnostic>,
+}
 
 /// Reads the stock files of a workspace.
 ///
@@ -30,9 +39,10 @@ pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
     say_problems(terminal, &loaded.diagnostics);
     let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
-        bail!("the stock files have errors; nothing was planned");
+        let why = "the stock files have errors; nothing was planned";
+        return Err(Refused { why, problems: loaded.diagnostics }.into());
     }
-    Ok(Workspace { config, stocks: loaded.stocks })
+    Ok(Workspace { config, stocks: loaded.stocks, warnings: loaded.diagnostics })
 }
 
 /// Refuses more live stocks of one product coupon than the API allows.
@@ -45,7 +55,8 @@ pub fn check_against(terminal: &Terminal, workspace: &Workspace, lock: &Lock) ->
         return Ok(());
     }
     say_problems(terminal, &found);
-    bail!("too many stocks of one product coupon; nothing was planned");
+    let why = "too many stocks of one product coupon; nothing was planned";
+    Err(Refused { why, problems: found }.into())
 }
 
 fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {

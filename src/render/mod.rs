@@ -4,6 +4,7 @@
 pub mod doctor;
 pub mod explain;
 pub mod plan_json;
+pub mod plan_markdown;
 pub mod plan_text;
 pub mod problems;
 pub mod watch;

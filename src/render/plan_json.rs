@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::identity::{ContentSha256, OutRequestNo, StockName};
 use crate::plan::commitment::Commitment;
+use crate::plan::guardrails::Breach;
 use crate::plan::{Action, Plan, Summary};
 use crate::wechatpay::stock::Stock;
 
@@ -18,6 +19,9 @@ pub struct PlanJson<'a> {
     brand_id: &'a str,
     summary: Summary,
     commitment: Commitment,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    targets: &'a [String],
+    guardrail_breaches: &'a [Breach],
     changes: Vec<ChangeJson<'a>>,
     open_requests: Vec<OpenRequest<'a>>,
 }
@@ -62,6 +66,8 @@ impl<'a> From<&'a Plan> for PlanJson<'a> {
             brand_id: &plan.brand_id,
             summary: plan.summary(),
             commitment: plan.commitment,
+            targets: &plan.targets,
+            guardrail_breaches: &plan.breaches,
             changes: plan
                 .changes
                 .iter()
