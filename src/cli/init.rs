@@ -13,6 +13,10 @@ use crate::config::FILE_NAME;
 use crate::desired::schema;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  couponctl init               a workspace in this folder; what is there already is kept
+  couponctl init my-coupons    in another one, which is made when it is not there")]
 pub struct InitArgs {
     /// The folder; otherwise the one named with -C, or the current one
     dir: Option<PathBuf>,

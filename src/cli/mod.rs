@@ -3,10 +3,12 @@
 
 mod adopt;
 mod apply;
+mod completions;
 mod doctor;
 mod explain;
 mod init;
 mod keyboard;
+mod man;
 mod network;
 mod plan;
 mod progress;
@@ -140,7 +142,15 @@ enum Command {
     /// Run a server on this machine that behaves as the API
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of a stock document
+    #[command(after_help = "\
+Examples:
+  couponctl schema > stock.schema.json    for an editor; `couponctl init` sets it up for a workspace")]
     Schema,
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Write man pages, one a command
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Explain a validation rule: what, why, an example, the source
     Explain(explain::ExplainArgs),
 }
@@ -169,6 +179,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
         Command::Doctor(args) => doctor::run(&terminal, &global, args),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
+        Command::Completions(args) => completions::run(&terminal, &args),
+        Command::Man(args) => man::run(&terminal, &args),
         Command::Schema => schema::run(&terminal),
         Command::Explain(args) => explain::run(&terminal, &args),
     };

@@ -53,7 +53,7 @@ fn after_help() -> String {
     for kind in FaultKind::ALL {
         text.push_str(&format!("  {kind:16}{}\n", kind.sentence()));
     }
-    text.push_str("\nExample:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
+    text.push_str("\nExamples:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
     text
 }
 

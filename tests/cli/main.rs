@@ -15,6 +15,7 @@ mod problems;
 mod saved_plan;
 mod screen;
 mod server;
+mod shell;
 mod signals;
 mod watch;
 mod workspace;
