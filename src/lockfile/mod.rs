@@ -2,6 +2,7 @@
 //! reading, writing and the journal are in the files beside this one. Knows nothing about plans.
 
 pub mod append;
+pub mod check;
 pub mod hold;
 pub mod journal;
 pub mod merge;

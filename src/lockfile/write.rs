@@ -98,7 +98,15 @@ fn push_entry(text: &mut String, entry: &Entry) {
     text.push('}');
 }
 
-/// JSON text without the white space between its tokens, which a formatter may have put there.
+/// JSON text without the white space between its tokens.
+#[must_use]
+pub fn compact(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    push_compact(&mut text, json);
+    text
+}
+
+/// Adds JSON text without the white space that a formatter may have put between its tokens.
 fn push_compact(text: &mut String, json: &str) {
     let (mut in_string, mut escaped) = (false, false);
     for character in json.chars() {
