@@ -55,16 +55,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
     let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
     let workspace = workspace::open(terminal, &settings.with(global))?;
     let hold = workspace.hold(sandbox.sandbox, Duration::from_secs(lock_timeout))?;
-    if let Some(aside) = &hold.damaged {
-        terminal.warn(&format!(
-            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
-            aside.display()
-        ));
-    }
-    if hold.folded > 0 {
-        let number = count(hold.folded, "result");
-        terminal.say(&format!("Recorded {number} of an interrupted apply."));
-    }
+    workspace::say_what_was_left(terminal, &hold);
     let mut run = Run {
         terminal,
         workspace: &workspace,

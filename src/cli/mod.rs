@@ -5,6 +5,7 @@ mod adopt;
 mod apply;
 mod explain;
 mod init;
+mod lock;
 mod network;
 mod plan;
 mod progress;
@@ -109,6 +110,9 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Record a stock that exists already under the name of a file
     Adopt(adopt::AdoptArgs),
+    /// Look at and mend couponctl.lock without an editor; merge it for git
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// Run a server on this machine that behaves as the API
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of a stock document
@@ -138,6 +142,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => plan::run(&terminal, &global, args),
         Command::Apply(args) => apply::run(&terminal, &global, args),
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
+        Command::Lock(command) => lock::run(&terminal, &global, command),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
         Command::Schema => schema::run(&terminal),
         Command::Explain(args) => explain::run(&terminal, &args),

@@ -15,7 +15,7 @@ use crate::desired::{self, DesiredStock};
 use crate::identity::StockName;
 use crate::lockfile::hold::Hold;
 use crate::lockfile::{self, Lock};
-use crate::render::problems;
+use crate::render::{count, problems};
 use crate::validate;
 
 /// Scratch space of a workspace, safe to delete at any time.
@@ -96,19 +96,41 @@ impl Workspace {
     /// # Errors
     /// When another process holds it for longer than `patience`, or it cannot be read or written.
     pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Hold> {
-        if sandbox {
-            let home = sandbox_home(&self.config.root);
-            std::fs::create_dir_all(&home)
-                .with_context(|| format!("{} cannot be made", home.display()))?;
-        }
-        let now = timestamp(Timestamp::now());
-        Ok(Hold::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
+        hold(&self.config, sandbox, patience)
     }
 
     /// The lock of the API, or the sandbox's own.
     #[must_use]
     pub fn lock_path(&self, sandbox: bool) -> PathBuf {
         lock_path(&self.config.root, sandbox)
+    }
+}
+
+/// Takes hold of a workspace's lock, or of its sandbox's, to change it.
+///
+/// # Errors
+/// When another process holds it for longer than `patience`, or it cannot be read or written.
+pub fn hold(config: &Config, sandbox: bool, patience: Duration) -> Result<Hold> {
+    if sandbox {
+        let home = sandbox_home(&config.root);
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("{} cannot be made", home.display()))?;
+    }
+    let now = timestamp(Timestamp::now());
+    Ok(Hold::begin(&lock_path(&config.root, sandbox), &config.brand_id, patience, &now)?)
+}
+
+/// Says what a hold found of an interrupted apply.
+pub fn say_what_was_left(terminal: &Terminal, hold: &Hold) {
+    if let Some(aside) = &hold.damaged {
+        terminal.warn(&format!(
+            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
+            aside.display()
+        ));
+    }
+    if hold.folded > 0 {
+        let number = count(hold.folded, "result");
+        terminal.say(&format!("Recorded {number} of an interrupted apply."));
     }
 }
 

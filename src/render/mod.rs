@@ -2,6 +2,9 @@
 //! is no terminal.
 
 pub mod explain;
+pub mod lock_json;
+pub mod lock_text;
+pub mod merge_text;
 pub mod plan_json;
 pub mod plan_text;
 pub mod problems;
