@@ -85,8 +85,15 @@ impl ContentSha256 {
     /// Hashes the canonical content of a stock.
     #[must_use]
     pub fn of(product_coupon_id: &str, stock: &Stock) -> Self {
+        Self::of_canonical(product_coupon_id, &canonical_stock(stock))
+    }
+
+    /// Hashes the content of a stock that is in canonical form already.
+    #[must_use]
+    pub fn of_canonical(product_coupon_id: &str, canonical_stock: &str) -> Self {
         let mut hex = String::with_capacity(64);
-        push_hex(&mut hex, &Sha256::digest(canonical_content(product_coupon_id, stock).as_bytes()));
+        let content = content_of(product_coupon_id, canonical_stock);
+        push_hex(&mut hex, &Sha256::digest(content.as_bytes()));
         Self(hex)
     }
 
@@ -143,8 +150,12 @@ pub fn canonical_stock(stock: &Stock) -> String {
 /// `{"product_coupon_id":…,"stock":…}` in canonical form: what the content hash is taken of.
 #[must_use]
 pub fn canonical_content(product_coupon_id: &str, stock: &Stock) -> String {
+    content_of(product_coupon_id, &canonical_stock(stock))
+}
+
+fn content_of(product_coupon_id: &str, canonical_stock: &str) -> String {
     let id = serde_json::Value::from(product_coupon_id);
-    format!("{{\"product_coupon_id\":{id},\"stock\":{}}}", canonical_stock(stock))
+    format!("{{\"product_coupon_id\":{id},\"stock\":{canonical_stock}}}")
 }
 
 /// The body of *add stock*: the same bytes on every try.

@@ -88,13 +88,7 @@ impl Workspace {
     /// # Errors
     /// When another process holds it for longer than `patience`, or it cannot be read or written.
     pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Hold> {
-        if sandbox {
-            let home = sandbox_home(&self.config.root);
-            std::fs::create_dir_all(&home)
-                .with_context(|| format!("{} cannot be made", home.display()))?;
-        }
-        let now = timestamp(Timestamp::now());
-        Ok(Hold::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
+        hold(&self.config, sandbox, patience)
     }
 
     /// The lock of the API, or the sandbox's own.
@@ -102,6 +96,20 @@ impl Workspace {
     pub fn lock_path(&self, sandbox: bool) -> PathBuf {
         lock_path(&self.config.root, sandbox)
     }
+}
+
+/// Takes hold of a workspace's lock, or of its sandbox's, to change it.
+///
+/// # Errors
+/// When another process holds it for longer than `patience`, or it cannot be read or written.
+pub fn hold(config: &Config, sandbox: bool, patience: Duration) -> Result<Hold> {
+    if sandbox {
+        let home = sandbox_home(&config.root);
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("{} cannot be made", home.display()))?;
+    }
+    let now = timestamp(Timestamp::now());
+    Ok(Hold::begin(&lock_path(&config.root, sandbox), &config.brand_id, patience, &now)?)
 }
 
 /// The lock of a workspace, or that of its sandbox.

@@ -137,16 +137,7 @@ pub struct Ending {
 /// Takes the lock, settles what an interrupted apply left, plans, shows, asks, carries out, records.
 pub async fn carry_out(terminal: &Terminal, workspace: &Workspace, how: How<'_>) -> Result<Ending> {
     let hold = workspace.hold(how.sandbox.sandbox, how.patience)?;
-    if let Some(aside) = &hold.damaged {
-        terminal.warn(&format!(
-            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
-            aside.display()
-        ));
-    }
-    if hold.folded > 0 {
-        let number = count(hold.folded, "result");
-        terminal.say(&format!("Recorded {number} of an interrupted apply."));
-    }
+    workspace::say_what_was_left(terminal, &hold);
     let mut run = Run { terminal, workspace, how, renames: Vec::new(), report: String::new() };
     let ended = Box::pin(run.carry_out(&hold)).await;
     let renames = std::mem::take(&mut run.renames);

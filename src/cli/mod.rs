@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod init;
 mod keyboard;
+mod lock;
 mod man;
 mod network;
 mod plan;
@@ -139,6 +140,9 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Check settings, keys, network and clock, and say what to do where something is wrong
     Doctor(doctor::DoctorArgs),
+    /// Look at and mend couponctl.lock without an editor; merge it for git
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// Run a server on this machine that behaves as the API
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of a stock document
@@ -178,6 +182,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Watch(args) => watch::run(&terminal, &global, args),
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
         Command::Doctor(args) => doctor::run(&terminal, &global, args),
+        Command::Lock(command) => lock::run(&terminal, &global, command),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
         Command::Completions(args) => completions::run(&terminal, &args),
         Command::Man(args) => man::run(&terminal, &args),

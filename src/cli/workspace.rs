@@ -9,8 +9,9 @@ use crate::config::{Config, Flags};
 use crate::desired;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
-use crate::render::problems;
-pub use crate::workspace::{SCRATCH, Workspace, lock_path, sandbox_home, settings};
+use crate::lockfile::hold::Hold;
+use crate::render::{count, problems};
+pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, settings};
 
 /// The files of a workspace are not to be planned with.
 #[derive(Debug, thiserror::Error)]
@@ -64,5 +65,19 @@ fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
     let shown: Vec<Diagnostic> = diagnostics.iter().filter(wanted).cloned().collect();
     if !shown.is_empty() {
         terminal.complain(problems::text(&shown, terminal.colours_errors()).trim_end());
+    }
+}
+
+/// Says what a hold found of an interrupted apply.
+pub fn say_what_was_left(terminal: &Terminal, hold: &Hold) {
+    if let Some(aside) = &hold.damaged {
+        terminal.warn(&format!(
+            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
+            aside.display()
+        ));
+    }
+    if hold.folded > 0 {
+        let number = count(hold.folded, "result");
+        terminal.say(&format!("Recorded {number} of an interrupted apply."));
     }
 }
