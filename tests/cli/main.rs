@@ -6,6 +6,7 @@ mod certificate;
 mod crash;
 mod doctor;
 mod examples;
+mod github;
 mod guardrails;
 mod hostile;
 mod init;
