@@ -169,3 +169,22 @@ fn half_of_a_rename_as_target_is_the_rename_and_never_a_second_stock() {
         ["new"]
     );
 }
+
+#[test]
+fn the_readme_names_every_guardrail_there_is() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("\n### Guardrails\n").unwrap();
+    let block = section.split("```").nth(1).unwrap().strip_prefix("yaml\n").unwrap();
+    for name in couponctl::plan::guardrails::NAMES {
+        assert!(block.contains(&format!("\n  {name}: ")), "{name}");
+    }
+    let workspace = Workspace::with(&["a"]);
+    workspace.write("couponctl.yaml", format!("brand_id: \"1\"\n{block}"));
+    let run = workspace.run(&["plan"]).ended(1);
+    assert!(
+        run.err
+            .ends_with("guardrails of couponctl.yaml: max_count_per_day_required, period_days\n"),
+        "{}",
+        run.err
+    );
+}
