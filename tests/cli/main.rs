@@ -6,6 +6,7 @@ mod crash;
 mod examples;
 mod hostile;
 mod init;
+mod lock;
 mod plan;
 mod problems;
 mod server;
