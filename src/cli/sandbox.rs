@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::network::runtime;
+use super::network::{Signals, runtime};
 use super::terminal::Terminal;
 use super::{Ended, Global, Status, workspace};
 use crate::config::{FILE_NAME, Flags};
@@ -98,7 +98,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
         }
         terminal.result(&text)?;
         terminal.say(&format!("The sandbox listens on {}; Ctrl-C ends it.", sandbox.base_url()));
-        let signal = super::network::next_signal().await;
+        let signal = Signals::listen().next().await;
         sandbox.stop().await;
         Ok(Status::Signalled(signal.0))
     })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 use super::{BAD, FAINT, STRONG, paint, plain};
 use crate::identity::StockName;
@@ -11,7 +11,7 @@ use crate::lockfile::check::Problem;
 
 const HEADS: [&str; 5] = ["NAME", "STOCK ID", "PRODUCT COUPON", "GENERATION", "CREATED AT"];
 
-/// A line an entry, and one more where it took the place of others; empty without entries.
+/// A line an entry, and one more for those that it superseded; empty without entries.
 #[must_use]
 pub fn table(entries: &[(&StockName, &Entry)]) -> String {
     let rows: Vec<[String; 5]> = entries
@@ -29,7 +29,7 @@ pub fn table(entries: &[(&StockName, &Entry)]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut widths = HEADS.map(|head| head.width());
+    let mut widths = HEADS.map(UnicodeWidthStr::width);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
@@ -42,7 +42,7 @@ pub fn table(entries: &[(&StockName, &Entry)]) -> String {
         out.push('\n');
         if !entry.superseded.is_empty() {
             let old: Vec<_> = entry.superseded.iter().map(|old| plain(&old.stock_id)).collect();
-            let text = format!("  in the place of {}", old.join(", "));
+            let text = format!("  superseded: {}", old.join(", "));
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{}", paint(FAINT, &text));
         }
@@ -85,7 +85,7 @@ fn block(name: &StockName, entry: &Entry) -> String {
     }
     for old in &entry.superseded {
         let text = format!("{} (request {})", old.stock_id, old.out_request_no);
-        fact("in the place of", &text);
+        fact("superseded", &text);
     }
     for (key, value) in &entry.unknown {
         fact(&plain(key), &value.to_string());
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_look() {
         let wide = ["a", "批次一", "2", "1", "x"];
-        let mut widths = HEADS.map(|head| head.width());
+        let mut widths = HEADS.map(UnicodeWidthStr::width);
         widths[1] = widths[1].max(wide[1].width());
         assert_eq!(
             format!("{}\n{}", line(&HEADS, &widths), line(&wide, &widths)),

@@ -18,7 +18,7 @@ fn no_workspace_is_told_with_the_way_to_make_one() {
 #[test]
 fn wrong_usage_ends_with_status_1() {
     let workspace = Workspace::new();
-    refused(&workspace, &["paln"], "similar subcommand exists: 'plan'");
+    refused(&workspace, &["paln"], "similar subcommands exist: 'man', 'plan'");
     refused(&workspace, &["plan", "--fromat"], "--format");
     workspace.run(&["--version"]).ended(0);
     workspace.run(&["plan", "--help"]).ended(0);

@@ -52,7 +52,7 @@ impl Hub {
         fs::write(seed.join("couponctl.yaml"), "brand_id: \"120344\"\napi: { max_attempts: 1 }\n")
             .unwrap();
         fs::write(seed.join(".gitignore"), "/.couponctl/\n/couponctl.lock.journal*\n").unwrap();
-        hub.commit_stocks(&seed, names);
+        Hub::commit_stocks(&seed, names);
         git(&seed, &["push", "--quiet", "origin", "main"]);
         hub
     }
@@ -66,7 +66,7 @@ impl Hub {
         self.folder.path().join(name)
     }
 
-    fn commit_stocks(&self, clone: &Path, names: &[&str]) {
+    fn commit_stocks(clone: &Path, names: &[&str]) {
         fs::create_dir_all(clone.join("stocks")).unwrap();
         for name in names {
             // One whose product coupon the API does not know.
@@ -81,7 +81,7 @@ impl Hub {
     /// Merges a change into `main`, as a person does.
     fn merge(&self, names: &[&str]) {
         let clone = self.clone(&format!("merge-{}", names.join("-")));
-        self.commit_stocks(&clone, names);
+        Self::commit_stocks(&clone, names);
         git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
     }
 
@@ -167,7 +167,7 @@ fn a_pull_request_is_planned_merged_applied_and_the_lock_pushed() {
     // A branch, and its plan.
     let branch = hub.clone("branch");
     git(&branch, &["checkout", "--quiet", "-b", "spring"]);
-    hub.commit_stocks(&branch, &["b"]);
+    Hub::commit_stocks(&branch, &["b"]);
     git(&branch, &["push", "--quiet", "origin", "spring"]);
     let review = hub.runner("review", "spring");
     review.plan().ended(0);

@@ -10,6 +10,7 @@ mod github;
 mod guardrails;
 mod hostile;
 mod init;
+mod lock;
 mod markdown;
 mod plan;
 mod problems;

@@ -93,9 +93,9 @@ fn merge_same(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Result<Entr
     let mut entry = if takes_theirs { theirs.clone() } else { ours.clone() };
     let times = (&ours.created_at, &theirs.created_at);
     match pick(&before.map(|b| &b.created_at), &Some(times.0), &Some(times.1)) {
-        Some(time) => entry.created_at = time.unwrap_or(times.0).clone(),
+        Some(time) => entry.created_at.clone_from(time.unwrap_or(times.0)),
         None => match earlier(times.0, times.1) {
-            Some(time) => entry.created_at = time.to_owned(),
+            Some(time) => time.clone_into(&mut entry.created_at),
             None => clashes.push(CREATED_AT.to_owned()),
         },
     }

@@ -32,19 +32,12 @@ pub fn to_bytes_with_markers(merge: &Merge) -> Vec<u8> {
         return to_bytes(&merge.lock);
     }
     let mut out = String::new();
-    let brand_id = &merge.lock.brand_id;
-    match &merge.undecided_fields {
-        None => {
-            push(&mut out, &Stretch::Certain(first_line(brand_id, &merge.lock.unknown)), |line| {
-                line.to_owned()
-            })
-        }
-        Some([ours, theirs]) => {
-            let lines = [ours, theirs].map(|fields| vec![first_line(brand_id, fields)]);
-            let [ours, theirs] = lines;
-            push(&mut out, &Stretch::Either(ours, theirs), str::to_owned);
-        }
-    }
+    let first = |fields| first_line(&merge.lock.brand_id, fields);
+    let above = match &merge.undecided_fields {
+        None => Stretch::Certain(first(&merge.lock.unknown)),
+        Some([ours, theirs]) => Stretch::Either(vec![first(ours)], vec![first(theirs)]),
+    };
+    push(&mut out, &above, str::to_owned);
     let stretches = stretches(merge);
     match stretches.iter().rposition(Stretch::stays) {
         // The last line that is there whatever is chosen has no comma; those above have it behind
@@ -102,9 +95,8 @@ fn push_all_or_nothing(out: &mut String, stretches: Vec<Stretch>) {
     if all.0.is_empty() && all.1.is_empty() {
         return;
     }
-    let joined = |lines: Vec<String>| match lines.is_empty() {
-        true => Vec::new(),
-        false => vec![lines.join(",\n")],
+    let joined = |lines: Vec<String>| {
+        if lines.is_empty() { Vec::new() } else { vec![lines.join(",\n")] }
     };
     push(out, &Stretch::Either(joined(all.0), joined(all.1)), str::to_owned);
 }
@@ -118,9 +110,13 @@ fn push(out: &mut String, stretch: &Stretch, with_comma: impl Fn(&str) -> String
         Stretch::Certain(text) => line(&with_comma(text)),
         Stretch::Either(ours, theirs) => {
             line(OURS);
-            ours.iter().for_each(|text| line(&with_comma(text)));
+            for text in ours {
+                line(&with_comma(text));
+            }
             line(MIDDLE);
-            theirs.iter().for_each(|text| line(&with_comma(text)));
+            for text in theirs {
+                line(&with_comma(text));
+            }
             line(THEIRS);
         }
     }

@@ -188,6 +188,18 @@ fn a_stock_renamed_here_and_replaced_there_shows_both_names() {
 }
 
 #[test]
+fn a_stock_that_a_broken_base_has_twice_is_not_lost_when_each_side_takes_out_one() {
+    let base = changed(lock(&[("a", 1), ("b", 2)]), "b", |entry| {
+        entry.superseded.push(Entry::from(made("b", 1)).into_superseded().0);
+    });
+    let ours = without(base.clone(), "a");
+    let theirs = changed(base.clone(), "b", |entry| entry.superseded.clear());
+    let names = vec![name("a"), name("b")];
+    let several = Conflict::SeveralNames { names, stock_ids: vec!["1".into()] };
+    assert_eq!(conflict(&base, &ours, &theirs), several);
+}
+
+#[test]
 fn locks_of_two_brands_are_not_merged_and_a_base_of_another_brand_does_not_count() {
     let other = Lock::empty("2");
     assert_eq!(
@@ -254,7 +266,7 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = prop_oneof![
-        4 => (0..4usize, 1..9u32).prop_map(|(name, id)| Deed::Make(name, id)),
+        6 => (0..2usize, 1..6u32).prop_map(|(name, id)| Deed::Make(name, id)),
         2 => (0..4usize, 0..4usize).prop_map(|(old, new)| Deed::Move(old, new)),
         1 => (0..4usize).prop_map(Deed::TakeOut),
         1 => (0..4usize, 0..3u8).prop_map(|(name, note)| Deed::Note(name, note)),
@@ -321,6 +333,23 @@ fn any_lock() -> impl Strategy<Value = Lock> {
     })
 }
 
+/// A base and two sides that have some of its entries, some others, and lack some.
+fn any_locks() -> impl Strategy<Value = (Lock, Lock, Lock)> {
+    let side = || (any_lock(), prop::collection::vec(any::<bool>(), 4));
+    (any_lock(), side(), side()).prop_map(|(base, ours, theirs)| {
+        let [ours, theirs] = [ours, theirs].map(|(mut side, stays)| {
+            for (name, stays) in NAMES.map(name).into_iter().zip(stays) {
+                if stays {
+                    side.stocks.remove(&name);
+                    side.stocks.extend(base.stocks.get(&name).map(|it| (name, it.clone())));
+                }
+            }
+            side
+        });
+        (base, ours, theirs)
+    })
+}
+
 fn no_id_is_lost(base: &Lock, ours: &Lock, theirs: &Lock) -> Result<Merge, TestCaseError> {
     let merged = merge(Some(base), ours, theirs).unwrap();
     let text = String::from_utf8(to_bytes_with_markers(&merged)).unwrap();
@@ -357,7 +386,7 @@ proptest! {
     }
 
     #[test]
-    fn no_merge_of_any_locks_loses_an_id(base in any_lock(), ours in any_lock(), theirs in any_lock()) {
+    fn no_merge_of_any_locks_loses_an_id((base, ours, theirs) in any_locks()) {
         no_id_is_lost(&base, &ours, &theirs)?;
     }
 
@@ -366,6 +395,14 @@ proptest! {
         let merged = no_id_is_lost(&base, &ours, &theirs)?;
         for side in [Side::Ours, Side::Theirs] {
             let chosen = choose(&merged, side);
+            let two_lines = merged.undecided.values().all(|it| it.ours.is_some() && it.theirs.is_some());
+            let several = |conflict: &Conflict| matches!(conflict, Conflict::SeveralNames { .. });
+            if two_lines && !merged.conflicts.iter().any(several) {
+                let (before, left, right) = (all_ids(&base), all_ids(&ours), all_ids(&theirs));
+                for id in left.union(&right).filter(|id| !before.contains(*id)) {
+                    prop_assert!(all_ids(&chosen).contains(id), "{id} is lost with {side:?}");
+                }
+            }
             let names = super::holders(&chosen.stocks);
             prop_assert!(names.values().all(|names| names.len() == 1), "{:?}", names);
         }
