@@ -20,7 +20,7 @@ Examples:
   couponctl init               a workspace in this folder; what is there already is kept
   couponctl init my-coupons    in another one, which is made when it is not there
 
-In a git repository it also has git merge couponctl.lock entry by entry: a line in .gitattributes, and
+In a git repository it also has git merge couponctl.lock entry by entry: a line in .gitattributes, and \
 `git config` in this clone. Run it again in every other clone; what is there already is kept.")]
 pub struct InitArgs {
     /// The folder; otherwise the one named with -C, or the current one

@@ -37,7 +37,7 @@ Examples:
                                       apply each plan as soon as it is valid
   couponctl watch --poll              look every 2 s: network and container file systems
 
-Problems in a file, and stocks that would be replaced, stop --apply until they are mended. An apply
+Problems in a file, and stocks that would be replaced, stop --apply until they are mended. An apply \
 that fails is tried again when something changes, or after a pause that grows.")]
 pub struct WatchArgs {
     /// Apply each valid plan; needs --auto-approve

@@ -16,10 +16,10 @@ use crate::render::{count, lock_json, lock_text};
 #[command(after_help = "\
 Examples:
   couponctl lock check                 in a pipeline: exit status 1 when the lock was broken by hand
-  couponctl lock check --fix           after a merge by hand: order and form as couponctl writes them
+  couponctl lock check --fix           after a merge by hand: puts order and form right
 
-It needs no credentials and no network, and checks that the lock reads as a whole, that its bytes are
-those that couponctl writes, that no stock id stands there twice (superseded ones too), and that each
+It needs no credentials and no network, and checks that the lock reads as a whole, that its bytes are \
+those that couponctl writes, that no stock id stands there twice (superseded ones too), and that each \
 entry's content_sha256 and out_request_no are what its content, name and generation give.")]
 pub struct CheckArgs {
     /// How to print problems

@@ -23,9 +23,9 @@ and once in every clone, since git takes no commands from a repository:
 `couponctl init` does both. A conflict that a merge left can be merged again with it:
   git checkout --merge couponctl.lock
 
-What one side added, changed or took out is taken, and so is what both sides did alike. A stock that
-took the place of the other side's wins, and no stock id is lost. Two stocks for one name, a stock
-under two names, or an entry taken out here and changed there are conflicts: they are explained on
+What one side added, changed or took out is taken, and so is what both sides did alike. A stock that \
+took the place of the other side's wins, and no stock id is lost. Two stocks for one name, a stock \
+under two names, or an entry taken out here and changed there are conflicts: they are explained on \
 standard error, stand between markers in the result, and the exit status is 1.")]
 pub struct MergeDriverArgs {
     /// The common ancestor, %O; an empty file when there is none

@@ -13,11 +13,11 @@ use crate::plain::plain;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   couponctl lock mv spring-100-minus-10 spring-10-off
 
-It does what an apply does when a plan says `rename`: no call, and the entry keeps its request number
-and, in requested_as, the name it was made from. Change `name` in the stock file too, or the next plan
+It does what an apply does when a plan says `rename`: no call, and the entry keeps its request number \
+and, in requested_as, the name it was made from. Change `name` in the stock file too, or the next plan \
 renames it back.")]
 pub struct MvArgs {
     /// The name that it has

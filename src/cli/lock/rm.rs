@@ -18,8 +18,8 @@ Examples:
   couponctl lock rm spring-100-minus-10
   couponctl lock rm --auto-approve spring-100-minus-10    in a pipeline: no question
 
-The stock itself stays and goes on handing out coupons; only its id is forgotten. Note the ids that
-are printed: `couponctl adopt NAME STOCK_ID` records one again. While a file still asks for the stock,
+The stock itself stays and goes on handing out coupons; only its id is forgotten. Note the ids that \
+are printed: `couponctl adopt NAME STOCK_ID` records one again. While a file still asks for the stock, \
 the next apply sends the same request as before, and the API gives the same stock back.")]
 pub struct RmArgs {
     /// The names of the entries
