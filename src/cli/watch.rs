@@ -218,8 +218,9 @@ impl Watching<'_> {
             *auto = Auto::default();
             match ready {
                 Ready::Yes => auto.due = Some(Instant::now()),
-                Ready::NothingToDo => {}
-                Ready::No(why) => why_not = Some(why),
+                // Why there is no plan is shown in its place.
+                Ready::No(why) if self.snapshot.plan().is_some() => why_not = Some(why),
+                Ready::No(_) | Ready::NothingToDo => {}
             }
         }
         if let Some(why) = &why_not {
