@@ -15,6 +15,7 @@ pub mod plan;
 pub mod quick_hash;
 pub mod render;
 pub mod sandbox;
+pub mod saved_plan;
 pub mod stamp;
 pub mod validate;
 pub mod watch;

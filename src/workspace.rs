@@ -13,7 +13,11 @@ use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{self, DesiredStock};
 use crate::identity::StockName;
 use crate::lockfile::hold::Hold;
+use crate::lockfile::journal::Intent;
 use crate::lockfile::{self, Lock};
+use crate::plan::guardrails::Overridden;
+use crate::plan::scope::{TargetError, Targets};
+use crate::plan::{self, Plan};
 use crate::validate;
 
 /// Scratch space of a workspace, safe to delete at any time.
@@ -26,6 +30,10 @@ pub struct Workspace {
     pub config: Config,
     /// Its stocks in order of name.
     pub stocks: Vec<Arc<DesiredStock>>,
+    /// Names of further stocks, which were not read since they are as the lock has them.
+    pub unchanged: Vec<StockName>,
+    /// What is allowed in its files, but likely not wanted.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads the settings of the workspace that the flags or the current folder name.
@@ -38,7 +46,38 @@ pub fn settings(flags: &Flags) -> Result<Config> {
     Ok(config::load(root, flags, &|name| std::env::var(name).ok())?)
 }
 
+/// What a run is told about its plan.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The stocks that it is about.
+    pub targets: Targets,
+    /// The guardrails that it may pass.
+    pub overridden: Overridden,
+}
+
 impl Workspace {
+    /// The workspace with further stocks, of which it is known that they are as the lock has them.
+    #[must_use]
+    pub fn beside(self, unchanged: Vec<StockName>) -> Self {
+        Self { unchanged, ..self }
+    }
+
+    /// Holds the stocks against a lock and the guardrails.
+    ///
+    /// # Errors
+    /// When a target matches no stock.
+    pub fn plan(
+        &self,
+        lock: &Lock,
+        open: Vec<Intent>,
+        choice: &Choice,
+    ) -> Result<Plan, TargetError> {
+        let mut plan = plan::plan_beside(&self.unchanged, &self.stocks, lock, open);
+        choice.targets.narrow(&mut plan, self.stocks.iter().map(|stock| &**stock), lock)?;
+        plan.breaches = self.config.guardrails.breaches(&plan, &choice.overridden);
+        Ok(plan)
+    }
+
     /// Says where a product coupon has more live stocks than the API allows, counting the lock's.
     #[must_use]
     pub fn too_many_with(&self, lock: &Lock) -> Vec<Diagnostic> {
@@ -57,13 +96,7 @@ impl Workspace {
     /// # Errors
     /// When another process holds it for longer than `patience`, or it cannot be read or written.
     pub fn hold(&self, sandbox: bool, patience: Duration) -> Result<Hold> {
-        if sandbox {
-            let home = sandbox_home(&self.config.root);
-            std::fs::create_dir_all(&home)
-                .with_context(|| format!("{} cannot be made", home.display()))?;
-        }
-        let now = timestamp(Timestamp::now());
-        Ok(Hold::begin(&self.lock_path(sandbox), &self.config.brand_id, patience, &now)?)
+        hold(&self.config, sandbox, patience)
     }
 
     /// The lock of the API, or the sandbox's own.
@@ -71,6 +104,20 @@ impl Workspace {
     pub fn lock_path(&self, sandbox: bool) -> PathBuf {
         lock_path(&self.config.root, sandbox)
     }
+}
+
+/// Takes hold of a workspace's lock, or of its sandbox's, to change it.
+///
+/// # Errors
+/// When another process holds it for longer than `patience`, or it cannot be read or written.
+pub fn hold(config: &Config, sandbox: bool, patience: Duration) -> Result<Hold> {
+    if sandbox {
+        let home = sandbox_home(&config.root);
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("{} cannot be made", home.display()))?;
+    }
+    let now = timestamp(Timestamp::now());
+    Ok(Hold::begin(&lock_path(&config.root, sandbox), &config.brand_id, patience, &now)?)
 }
 
 /// The lock of a workspace, or that of its sandbox.

@@ -325,10 +325,9 @@ impl Recorder {
 /// Names of stocks by the request that asks for them now.
 #[must_use]
 pub fn asked_for(changes: &[Change]) -> HashMap<OutRequestNo, StockName> {
-    let made = |change: &&Change| matches!(change.action, Action::Create | Action::Replace);
     changes
         .iter()
-        .filter(made)
+        .filter(|change| change.makes())
         .map(|change| (change.out_request_no.clone(), change.name.clone()))
         .collect()
 }

@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use crate::quick_hash::QuickHasher;
 use crate::stamp::Stamp;
 use crate::workspace::SCRATCH;
-use jiff::Timestamp;
 
 /// First bytes of the file, with the version of its format.
 const MAGIC: &[u8] = b"couponctl cache 1\n";
@@ -38,8 +37,9 @@ pub struct CachedFile<'a> {
     pub path: &'a str,
     /// How it looked as it was read.
     pub stamp: Stamp,
-    /// When the rules will say something else of it though it did not change.
-    pub until: Option<Timestamp>,
+    /// The second in which the rules will say something else of it though it did not change; the last
+    /// one there is where they never will.
+    pub until: i64,
     /// Its stocks, as a part of [`Contents::stocks`].
     pub stocks: Range<usize>,
 }
@@ -120,7 +120,7 @@ impl Cache {
         contents.files.reserve_exact(count);
         contents.stocks.reserve_exact(count);
         for _ in 0..count {
-            let (path, stamp, until) = (rest.text()?, rest.stamp()?, rest.moment()?);
+            let (path, stamp, until) = (rest.text()?, rest.stamp()?, rest.number()?.cast_signed());
             let first = contents.stocks.len();
             for _ in 0..rest.count()? {
                 contents.stocks.push(rest.outline()?);
@@ -173,7 +173,7 @@ impl Contents<'_> {
         for file in files() {
             push_text(&mut bytes, file.path);
             push_stamp(&mut bytes, &file.stamp);
-            push_moment(&mut bytes, file.until);
+            push_number(&mut bytes, file.until.cast_unsigned());
             push_outlines(&mut bytes, &self.stocks[file.stocks.clone()]);
         }
         let lock = self.lock.as_ref().filter(|lock| kept(&lock.stamp));
@@ -212,11 +212,6 @@ fn push_stamp(bytes: &mut Vec<u8>, stamp: &Stamp) {
     for number in stamp.to_numbers().unwrap_or_default() {
         push_number(bytes, number);
     }
-}
-
-/// Seconds, rounded down: a file is read again a little too soon, never too late.
-fn push_moment(bytes: &mut Vec<u8>, moment: Option<Timestamp>) {
-    push_number(bytes, moment.map_or(i64::MAX, Timestamp::as_second).cast_unsigned());
 }
 
 fn push_outlines(bytes: &mut Vec<u8>, outlines: &[Outline<'_>]) {
@@ -259,13 +254,6 @@ impl<'a> Reader<'a> {
             *number = self.number()?;
         }
         Stamp::from_numbers(numbers)
-    }
-
-    fn moment(&mut self) -> Option<Option<Timestamp>> {
-        match self.number()?.cast_signed() {
-            i64::MAX => Some(None),
-            second => Timestamp::from_second(second).ok().map(Some),
-        }
     }
 
     fn outline(&mut self) -> Option<Outline<'a>> {

@@ -151,7 +151,7 @@ fn outline_of(stock: &DesiredStock) -> Outline<'_> {
 impl CachedFile<'_> {
     /// Whether the file looks as it did, and the rules say the same of it.
     fn is_still(&self, found: &Found, now: Timestamp) -> bool {
-        found.looks_like(&self.stamp) && self.until.is_none_or(|until| until > now)
+        found.looks_like(&self.stamp) && self.until > now.as_second()
     }
 }
 
@@ -243,19 +243,18 @@ fn save<'a>(
     if read.peek().is_none() && aside.len() == cached.files.len() && new.lock == cached.lock {
         return;
     }
-    let stocks = aside.iter().map(|file| cached.stocks_of(file).iter().copied().collect());
+    let stocks = aside.iter().map(|file| cached.stocks_of(file).to_vec());
     let aside =
         aside.iter().zip(stocks).map(|(file, stocks)| (file.path, file.stamp, file.until, stocks));
     let read = read.map(|file| {
         let stocks: Vec<_> = file.stocks.iter().map(|stock| outline_of(stock)).collect();
-        (file.path, file.stamp, file.until, stocks)
+        (file.path, file.stamp, file.until.map_or(i64::MAX, Timestamp::as_second), stocks)
     });
     let mut files: Vec<_> = aside.chain(read).collect();
     files.sort_unstable_by_key(|(path, ..)| *path);
     for (path, stamp, until, stocks) in files {
         let first = new.stocks.len();
         new.stocks.extend(stocks);
-        let until = until.and_then(|until| Timestamp::from_second(until.as_second()).ok());
         new.files.push(CachedFile { path, stamp, until, stocks: first..new.stocks.len() });
     }
     if new != *cached

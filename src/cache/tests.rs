@@ -151,7 +151,7 @@ impl Place {
             Event::Rename(from, to) => _ = fs::rename(self.file(*from), self.file(*to)),
             Event::Lock(without_last) => self.lock(*without_last),
             Event::Journal(true) => {
-                fs::write(hold::journal_path(&self.lock_path()), "x\n").unwrap()
+                fs::write(hold::journal_path(&self.lock_path()), "x\n").unwrap();
             }
             Event::Journal(false) => _ = fs::remove_file(hold::journal_path(&self.lock_path())),
             Event::Wait => std::thread::sleep(TIME_STEP + Duration::from_millis(15)),

@@ -19,7 +19,7 @@ use crate::wechatpay::content;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   couponctl adopt spring-100-minus-10 1000000013001")]
 pub struct AdoptArgs {
     /// The name of a stock file's document

@@ -1,18 +1,22 @@
 //! `couponctl apply`: settle what an interrupted run left open, plan, show, ask, carry out, record.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::network::{Connection, SandboxFlags, Signal, runtime, until_done};
+use super::plan::say_what_forbids;
 use super::progress::{Format, Progress, Totals, summary};
 use super::terminal::Terminal;
 use super::workspace::Workspace;
-use super::{Ended, Global, SettingFlags, Status, workspace};
+use super::{Ended, Global, PlanFlags, SettingFlags, Status, workspace};
 use crate::apply::outcome::{Event, Outcome};
 use crate::apply::settle::{self, Settled};
 use crate::apply::{Engine, asked_for, timestamp};
@@ -20,20 +24,27 @@ use crate::identity::StockName;
 use crate::lockfile::hold::Hold;
 use crate::lockfile::journal::Intent;
 use crate::lockfile::{Learned, Lock};
+use crate::plan::scope::Targets;
 use crate::plan::{self, Action, Plan};
 use crate::render::{CARE, count, paint, plan_text};
+use crate::saved_plan::{self, SavedPlan};
+use crate::workspace::Choice;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   couponctl apply                    plan, show, ask, create
   couponctl apply --auto-approve     in a pipeline: no question
+  couponctl apply plan.json          exactly the plan that `plan --out plan.json` saved, or nothing
   couponctl apply --sandbox          try it on this machine, without credentials
   couponctl apply --sandbox --auto-approve --fault drop-after=0.3 --seed 7
                                      and with a bad network
 
 An apply that is interrupted, even by `kill -9`, loses nothing and makes nothing twice: run it again.")]
 pub struct ApplyArgs {
+    /// A plan saved by `plan --out`: exactly that is carried out, without a question, or nothing
+    #[arg(value_name = "PLANFILE", conflicts_with = "target")]
+    plan_file: Option<PathBuf>,
     /// Carry the plan out without asking
     #[arg(long)]
     auto_approve: bool,
@@ -47,23 +58,56 @@ pub struct ApplyArgs {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     #[command(flatten)]
+    plan: PlanFlags,
+    #[command(flatten)]
     sandbox: SandboxFlags,
     #[command(flatten)]
     settings: SettingFlags,
 }
 
 pub fn run(terminal: &Terminal, global: &Global, args: ApplyArgs) -> Ended {
-    let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, lock_timeout } = args;
+    let ApplyArgs { settings, sandbox, format, auto_approve, allow_replace, .. } = args;
+    let mut choice = args.plan.choice()?;
+    let saved = args.plan_file.as_deref().map(read_plan).transpose()?;
     let workspace = workspace::open(terminal, &settings.with(global))?;
+    if let Some(saved) = &saved {
+        let file = args.plan_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+        saved.check_for(&workspace.config.brand_id, sandbox.sandbox).context(file)?;
+        choice.targets = Targets::parse(saved.targets())?;
+    }
     let how = How {
         sandbox: &sandbox,
         format,
-        auto_approve,
+        // Who saved a plan has seen it.
+        auto_approve: auto_approve || saved.is_some(),
         allow_replace,
-        patience: Duration::from_secs(lock_timeout),
-        seen: None,
+        patience: Duration::from_secs(args.lock_timeout),
+        choice,
+        wanted: saved.as_ref().map_or(Wanted::Any, Wanted::Saved),
     };
     Ok(runtime()?.block_on(carry_out(terminal, &workspace, how))?.status)
+}
+
+fn read_plan(file: &Path) -> Result<SavedPlan> {
+    let read = || -> io::Result<String> {
+        let file = File::open(file)?;
+        let mut text = String::new();
+        file.take(saved_plan::MOST_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read().with_context(|| format!("{} cannot be read", file.display()))?;
+    SavedPlan::parse(&text).with_context(|| file.display().to_string())
+}
+
+/// Which plan is to be carried out.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// Whatever the files ask for.
+    Any,
+    /// The one that was shown already.
+    Shown(&'a Plan),
+    /// The one that was saved.
+    Saved(&'a SavedPlan),
 }
 
 /// How to carry a plan out.
@@ -76,9 +120,10 @@ pub struct How<'a> {
     pub allow_replace: bool,
     /// How long to wait for another apply on the workspace to end.
     pub patience: Duration,
-    /// The plan as it was shown before, when it is not to be shown again: carried out is that one
-    /// or none.
-    pub seen: Option<&'a Plan>,
+    /// What it is about, and what it may pass.
+    pub choice: Choice,
+    /// The plan that it must be.
+    pub wanted: Wanted<'a>,
 }
 
 /// How an apply ended.
@@ -92,16 +137,7 @@ pub struct Ending {
 /// Takes the lock, settles what an interrupted apply left, plans, shows, asks, carries out, records.
 pub async fn carry_out(terminal: &Terminal, workspace: &Workspace, how: How<'_>) -> Result<Ending> {
     let hold = workspace.hold(how.sandbox.sandbox, how.patience)?;
-    if let Some(aside) = &hold.damaged {
-        terminal.warn(&format!(
-            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
-            aside.display()
-        ));
-    }
-    if hold.folded > 0 {
-        let number = count(hold.folded, "result");
-        terminal.say(&format!("Recorded {number} of an interrupted apply."));
-    }
+    workspace::say_what_was_left(terminal, &hold);
     let mut run = Run { terminal, workspace, how, renames: Vec::new(), report: String::new() };
     let ended = Box::pin(run.carry_out(&hold)).await;
     let renames = std::mem::take(&mut run.renames);
@@ -146,24 +182,29 @@ impl Run<'_> {
             }
         }
         workspace::check_against(self.terminal, self.workspace, &lock)?;
-        let plan = plan::plan(&self.workspace.stocks, &lock, open.clone());
-        match self.how.seen {
-            Some(seen) if !plan.does_the_same_as(seen) => {
+        let plan = self.workspace.plan(&lock, open.clone(), &self.how.choice)?;
+        match self.how.wanted {
+            Wanted::Any => self.show(&plan)?,
+            Wanted::Shown(shown) if !plan.does_the_same_as(shown) => {
                 bail!("the plan is another one by now; nothing was sent")
             }
-            Some(_) => {}
-            None => self.show(&plan)?,
+            Wanted::Shown(_) => {}
+            Wanted::Saved(saved) => {
+                saved.check_against(&plan, &lock)?;
+                self.show(&plan)?;
+            }
         }
         if plan.to_do().next().is_none() {
             self.terminal.say("Nothing to do: every stock is as the files ask.");
             return Ok(Status::Done);
         }
+        self.refuse(&plan)?;
         let makes = plan.to_do().filter(|change| change.action != Action::Rename).count();
         if makes > 0 {
             // Before the question: nobody should approve what then fails for want of a key.
             self.connect(&mut connection).await?;
         }
-        self.approve(&plan)?;
+        self.approve()?;
         let renames = plan
             .changes
             .iter()
@@ -289,11 +330,9 @@ impl Run<'_> {
         }
     }
 
-    fn approve(&self, plan: &Plan) -> Result<()> {
-        for conflict in &plan.conflicts {
-            self.terminal.error(&conflict.to_string());
-        }
-        if !plan.conflicts.is_empty() {
+    /// Refuses a plan that nobody may approve.
+    fn refuse(&self, plan: &Plan) -> Result<()> {
+        if say_what_forbids(self.terminal, plan) {
             bail!("the plan cannot be carried out; nothing was sent");
         }
         let replaced = plan.summary().replace;
@@ -303,6 +342,10 @@ impl Run<'_> {
                 count(replaced, "stock")
             );
         }
+        Ok(())
+    }
+
+    fn approve(&self) -> Result<()> {
         if self.how.auto_approve {
             return Ok(());
         }

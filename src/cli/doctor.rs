@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::network::{SandboxFlags, Signal, next_signal, runtime};
+use super::network::{SandboxFlags, Signal, Signals, runtime};
 use super::terminal::Terminal;
 use super::{Ended, Global, SettingFlags, Status, workspace};
 use crate::config::{self, Config, ConfigError, Flags};
@@ -70,7 +70,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: DoctorArgs) -> Ended {
                     biased;
                     facts = facts(&config, &sandbox, &extra) => facts.map(|facts| (Some(facts), None)),
                     // Only reads are under way: nothing to wait for.
-                    signal = next_signal() => Ok((None, Some(signal))),
+                    signal = async { Signals::listen().next().await } => Ok((None, Some(signal))),
                 }
             });
             // A name that is still being looked up is not waited for.

@@ -9,6 +9,10 @@ use crate::render::explain;
 use crate::validate::rule::Rule;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  couponctl explain                    all rules, a line each
+  couponctl explain remark-too-long    one: what, why, an example, the source")]
 pub struct ExplainArgs {
     /// The rule's id, as it stands in brackets behind `error` or `warning`; without it: all rules
     rule: Option<String>,

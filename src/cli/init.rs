@@ -1,5 +1,7 @@
 //! `couponctl init`: a workspace to begin with. What is there already is left as it is.
 
+mod git;
+
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,13 @@ use crate::config::FILE_NAME;
 use crate::desired::schema;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  couponctl init               a workspace in this folder; what is there already is kept
+  couponctl init my-coupons    in another one, which is made when it is not there
+
+In a git repository it also has git merge couponctl.lock entry by entry: a line in .gitattributes, and \
+`git config` in this clone. Run it again in every other clone; what is there already is kept.")]
 pub struct InitArgs {
     /// The folder; otherwise the one named with -C, or the current one
     dir: Option<PathBuf>,
@@ -46,6 +55,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: &InitArgs) -> Ended {
             if create(&root.join(name), content)? { "made" } else { "kept" }
         ));
     }
+    said.push(git::attributes(terminal, &root)?);
     let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
     let missing: Vec<_> =
         IGNORED.lines().filter(|line| !ignored.lines().any(|known| known == *line)).collect();
@@ -61,6 +71,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: &InitArgs) -> Ended {
         .with_context(|| format!("{} cannot be written", path.display()))?;
     said.push(format!("made {}/stock.schema.json", workspace::SCRATCH));
     terminal.result(&format!("{}\n", said.join("\n")))?;
+    git::merge_driver(terminal, &root);
     let place =
         if root == Path::new(".") { String::new() } else { format!(" -C {}", root.display()) };
     terminal.say(&format!(

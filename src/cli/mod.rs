@@ -3,10 +3,13 @@
 
 mod adopt;
 mod apply;
+mod completions;
 mod doctor;
 mod explain;
 mod init;
 mod keyboard;
+mod lock;
+mod man;
 mod network;
 mod plan;
 mod progress;
@@ -25,6 +28,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
+use crate::plan::guardrails::Overridden;
+use crate::plan::scope::Targets;
+use crate::workspace::Choice;
 use terminal::Terminal;
 
 /// GitOps for WeChat Pay coupon batches (商品券批次): YAML files in git, a plan to review, an apply
@@ -100,6 +106,24 @@ impl SettingFlags {
     }
 }
 
+/// What a plan is about, and what it may pass.
+#[derive(Debug, Args)]
+struct PlanFlags {
+    /// Only stocks of this name, or that match this pattern (repeatable)
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Let this run pass a guardrail of couponctl.yaml, by its name (repeatable)
+    #[arg(long, value_name = "ID")]
+    override_guardrail: Vec<String>,
+}
+
+impl PlanFlags {
+    fn choice(&self) -> Result<Choice> {
+        let targets = Targets::parse(&self.target)?;
+        Ok(Choice { targets, overridden: Overridden::parse(&self.override_guardrail)? })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a workspace: settings, a sample stock, .gitignore and the editor's schema
@@ -116,10 +140,21 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Check settings, keys, network and clock, and say what to do where something is wrong
     Doctor(doctor::DoctorArgs),
+    /// Look at and mend couponctl.lock without an editor; merge it for git
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// Run a server on this machine that behaves as the API
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of a stock document
+    #[command(after_help = "\
+Examples:
+  couponctl schema > stock.schema.json    for an editor; `couponctl init` sets it up for a workspace")]
     Schema,
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Write man pages, one a command
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Explain a validation rule: what, why, an example, the source
     Explain(explain::ExplainArgs),
 }
@@ -147,7 +182,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Watch(args) => watch::run(&terminal, &global, args),
         Command::Adopt(args) => adopt::run(&terminal, &global, args),
         Command::Doctor(args) => doctor::run(&terminal, &global, args),
+        Command::Lock(command) => lock::run(&terminal, &global, command),
         Command::Sandbox(args) => sandbox::run(&terminal, &global, args),
+        Command::Completions(args) => completions::run(&terminal, &args),
+        Command::Man(args) => man::run(&terminal, &args),
         Command::Schema => schema::run(&terminal),
         Command::Explain(args) => explain::run(&terminal, &args),
     };

@@ -113,16 +113,18 @@ pub async fn until_done<T>(
     client: &Client,
     run: impl Future<Output = T>,
 ) -> (T, Option<Signal>) {
+    // Before anything goes out, so that no signal ends the program in the midst of it.
+    let mut signals = Signals::listen();
     let mut run = std::pin::pin!(run);
     let signal = tokio::select! {
         result = &mut run => return (result, None),
-        signal = next_signal() => signal,
+        signal = signals.next() => signal,
     };
     client.stop();
     terminal.complain("Stopping: requests in flight finish or time out, nothing new goes out. Once more to stop at once.");
     tokio::select! {
         result = &mut run => (result, Some(signal)),
-        Signal(number) = next_signal() => std::process::exit(128 + i32::from(number)),
+        Signal(number) = signals.next() => std::process::exit(128 + i32::from(number)),
     }
 }
 
@@ -130,11 +132,6 @@ impl From<Signal> for Status {
     fn from(Signal(number): Signal) -> Self {
         Self::Signalled(number)
     }
-}
-
-/// Waits for a signal from here on.
-pub async fn next_signal() -> Signal {
-    Signals::listen().next().await
 }
 
 /// The signals that stop a run, from when it was made.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::network::runtime;
+use super::network::{Signals, runtime};
 use super::terminal::Terminal;
 use super::{Ended, Global, Status, workspace};
 use crate::config::{FILE_NAME, Flags};
@@ -53,7 +53,7 @@ fn after_help() -> String {
     for kind in FaultKind::ALL {
         text.push_str(&format!("  {kind:16}{}\n", kind.sentence()));
     }
-    text.push_str("\nExample:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
+    text.push_str("\nExamples:\n  couponctl sandbox --state sandbox.jsonl --fault drop-after=0.1");
     text
 }
 
@@ -98,7 +98,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: SandboxArgs) -> Ended {
         }
         terminal.result(&text)?;
         terminal.say(&format!("The sandbox listens on {}; Ctrl-C ends it.", sandbox.base_url()));
-        let signal = super::network::next_signal().await;
+        let signal = Signals::listen().next().await;
         sandbox.stop().await;
         Ok(Status::Signalled(signal.0))
     })

@@ -11,7 +11,7 @@ use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
-use super::apply::{self, Ending, How};
+use super::apply::{self, Ending, How, Wanted};
 use super::keyboard::Keyboard;
 use super::network::{Resizes, SandboxFlags, Signals, runtime};
 use super::progress::Format;
@@ -23,6 +23,7 @@ use crate::render::{CARE, paint};
 use crate::watch::source::POLL;
 use crate::watch::state::{Outcome, Snapshot};
 use crate::watch::{News, Watch};
+use crate::workspace::Choice;
 
 /// Before a failed apply is tried again though nothing changed: the first time, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
@@ -36,7 +37,7 @@ Examples:
                                       apply each plan as soon as it is valid
   couponctl watch --poll              look every 2 s: network and container file systems
 
-Problems in a file, and stocks that would be replaced, stop --apply until they are mended. An apply
+Problems in a file, and stocks that would be replaced, stop --apply until they are mended. An apply \
 that fails is tried again when something changes, or after a pause that grows.")]
 pub struct WatchArgs {
     /// Apply each valid plan; needs --auto-approve
@@ -217,8 +218,9 @@ impl Watching<'_> {
             *auto = Auto::default();
             match ready {
                 Ready::Yes => auto.due = Some(Instant::now()),
-                Ready::NothingToDo => {}
-                Ready::No(why) => why_not = Some(why),
+                // Why there is no plan is shown in its place.
+                Ready::No(why) if self.snapshot.plan().is_some() => why_not = Some(why),
+                Ready::No(_) | Ready::NothingToDo => {}
             }
         }
         if let Some(why) = &why_not {
@@ -339,7 +341,8 @@ impl Watching<'_> {
             auto_approve: true,
             allow_replace: false,
             patience: Duration::ZERO,
-            seen: Some(plan),
+            choice: Choice::default(),
+            wanted: Wanted::Shown(plan),
         };
         apply::carry_out(self.terminal, workspace, how).await
     }

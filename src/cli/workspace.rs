@@ -1,7 +1,7 @@
 //! What most commands begin with: the settings, and the stock files with their problems, which are
 //! said on standard error.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::terminal::Terminal;
@@ -9,8 +9,18 @@ use crate::config::{Config, Flags};
 use crate::desired;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
-use crate::render::problems;
-pub use crate::workspace::{SCRATCH, Workspace, lock_path, sandbox_home, settings};
+use crate::lockfile::hold::Hold;
+use crate::render::{count, problems};
+pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, settings};
+
+/// The files of a workspace are not to be planned with.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Refused {
+    why: &'static str,
+    /// What is wrong, as it was said.
+    pub problems: Vec<Diagnostic>,
+}
 
 /// Reads the stock files of a workspace.
 ///
@@ -38,9 +48,15 @@ pub fn accept(terminal: &Terminal, config: Config, loaded: desired::Loaded) -> R
     say_problems(terminal, &loaded.diagnostics);
     let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
-        bail!("the stock files have errors; nothing was planned");
+        let why = "the stock files have errors; nothing was planned";
+        return Err(Refused { why, problems: loaded.diagnostics }.into());
     }
-    Ok(Workspace { config, stocks: loaded.stocks })
+    Ok(Workspace {
+        config,
+        stocks: loaded.stocks,
+        unchanged: Vec::new(),
+        warnings: loaded.diagnostics,
+    })
 }
 
 /// Refuses more live stocks of one product coupon than the API allows.
@@ -53,7 +69,8 @@ pub fn check_against(terminal: &Terminal, workspace: &Workspace, lock: &Lock) ->
         return Ok(());
     }
     say_problems(terminal, &found);
-    bail!("too many stocks of one product coupon; nothing was planned");
+    let why = "too many stocks of one product coupon; nothing was planned";
+    Err(Refused { why, problems: found }.into())
 }
 
 fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
@@ -61,5 +78,19 @@ fn say_problems(terminal: &Terminal, diagnostics: &[Diagnostic]) {
     let shown: Vec<Diagnostic> = diagnostics.iter().filter(wanted).cloned().collect();
     if !shown.is_empty() {
         terminal.complain(problems::text(&shown, terminal.colours_errors()).trim_end());
+    }
+}
+
+/// Says what a hold found of an interrupted apply.
+pub fn say_what_was_left(terminal: &Terminal, hold: &Hold) {
+    if let Some(aside) = &hold.damaged {
+        terminal.warn(&format!(
+            "the journal of an interrupted apply has damaged lines; what could be read counts, and a copy is in {}",
+            aside.display()
+        ));
+    }
+    if hold.folded > 0 {
+        let number = count(hold.folded, "result");
+        terminal.say(&format!("Recorded {number} of an interrupted apply."));
     }
 }

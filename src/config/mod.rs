@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::plan::guardrails::Guardrails;
 use crate::wechatpay::client::ClientOptions;
 use crate::wechatpay::signing::KeyError;
 use crate::wechatpay::stock::Text;
@@ -90,7 +91,7 @@ struct File {
     stocks: Option<Vec<Text>>,
     api: ApiFile,
     credentials: CredentialsFile,
-    guardrails: GuardrailsFile,
+    guardrails: Guardrails,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,11 +113,6 @@ struct CredentialsFile {
     wechatpay_public_key_id: Option<Text>,
     wechatpay_public_key_file: Option<Text>,
 }
-
-/// No guardrail is known yet, so that one which is written is refused, not passed over.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct GuardrailsFile {}
 
 /// Settings given as flags.
 #[derive(Debug, Clone, Default)]
@@ -142,6 +138,8 @@ pub struct Config {
     pub stocks: Vec<String>,
     /// The API.
     pub api: ClientOptions,
+    /// Limits that a plan must not pass.
+    pub guardrails: Guardrails,
     credentials: CredentialSources,
 }
 
@@ -172,7 +170,6 @@ pub fn load(
 ) -> Result<Config, ConfigError> {
     let path = root.join(FILE_NAME);
     let file = parse(&read_text(&path, "a settings file")?)?;
-    let GuardrailsFile {} = file.guardrails;
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let text = |value: Option<Text>| value.map(|text| text.0);
 
@@ -246,7 +243,7 @@ pub fn load(
         Some(patterns) => patterns.into_iter().map(|pattern| pattern.0).collect(),
         None => STOCKS.map(str::to_owned).to_vec(),
     };
-    Ok(Config { root, brand_id, stocks, api, credentials })
+    Ok(Config { root, brand_id, stocks, api, credentials, guardrails: file.guardrails })
 }
 
 fn value_error(name: &str, message: String) -> ConfigError {
@@ -284,13 +281,8 @@ fn parse(text: &str) -> Result<File, ConfigError> {
         };
         let full = error.to_string();
         let message = full.split(" at line ").next().unwrap_or(&full);
-        let advice = if message.contains("expected a string") {
-            "; put the value in quotes"
-        } else if message.contains("guardrails: unknown field") {
-            "; this version has no guardrails yet, and none is passed over in silence"
-        } else {
-            ""
-        };
+        let advice =
+            if message.contains("expected a string") { "; put the value in quotes" } else { "" };
         ConfigError::Settings { place, message: format!("{message}{advice}") }
     })
 }

@@ -88,8 +88,15 @@ impl ContentSha256 {
     /// Hashes the canonical content of a stock.
     #[must_use]
     pub fn of(product_coupon_id: &str, stock: &Stock) -> Self {
+        Self::of_canonical(product_coupon_id, &canonical_stock(stock))
+    }
+
+    /// Hashes the content of a stock that is in canonical form already.
+    #[must_use]
+    pub fn of_canonical(product_coupon_id: &str, canonical_stock: &str) -> Self {
         let mut hex = String::with_capacity(64);
-        push_hex(&mut hex, &Sha256::digest(canonical_content(product_coupon_id, stock).as_bytes()));
+        let content = content_of(product_coupon_id, canonical_stock);
+        push_hex(&mut hex, &Sha256::digest(content.as_bytes()));
         Self(hex)
     }
 
@@ -144,7 +151,8 @@ text_type! {
     ContentSha256: "a SHA-256 in lower-case hex"
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+/// Writes bytes as lower-case hex digits.
+pub fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(DIGITS[usize::from(byte >> 4)].into());
@@ -163,9 +171,12 @@ pub fn canonical_stock(stock: &Stock) -> String {
 /// `{"product_coupon_id":…,"stock":…}` in canonical form: what the content hash is taken of.
 #[must_use]
 pub fn canonical_content(product_coupon_id: &str, stock: &Stock) -> String {
+    content_of(product_coupon_id, &canonical_stock(stock))
+}
+
+fn content_of(product_coupon_id: &str, canonical_stock: &str) -> String {
     let id = serde_json::Value::from(product_coupon_id);
-    [r#"{"product_coupon_id":"#, &id.to_string(), r#","stock":"#, &canonical_stock(stock), "}"]
-        .concat()
+    [r#"{"product_coupon_id":"#, &id.to_string(), r#","stock":"#, canonical_stock, "}"].concat()
 }
 
 /// The body of *add stock*: the same bytes on every try.

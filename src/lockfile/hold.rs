@@ -241,6 +241,24 @@ impl Hold {
         &self.journal_path
     }
 
+    /// Writes the lock file anew where it is not in the form that couponctl writes; says whether it did.
+    ///
+    /// # Errors
+    /// When the file system refuses; the file is then as it was.
+    pub fn rewrite(&mut self) -> Result<bool, HoldError> {
+        let bytes = write::to_bytes(&self.lock);
+        if self.base.as_ref().is_none_or(|base| *base == bytes) {
+            return Ok(false);
+        }
+        write::replace_file(&self.path, &bytes).map_err(|error| HoldError::Begin {
+            path: self.path.clone(),
+            error,
+            advice: "Make room or rights, and try again",
+        })?;
+        self.base = Some(bytes);
+        Ok(true)
+    }
+
     /// Ends the run: folds everything learned into the lock and removes the journal, or leaves in
     /// it the requests of which it is not known what came. `change` makes further changes to the
     /// lock, such as renames, once results are folded in.

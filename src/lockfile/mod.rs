@@ -2,8 +2,10 @@
 //! reading, writing and the journal are in the files beside this one. Knows nothing about plans.
 
 pub mod append;
+pub mod check;
 pub mod hold;
 pub mod journal;
+pub mod merge;
 pub mod read;
 pub mod write;
 
@@ -131,6 +133,12 @@ impl Entry {
     /// When it is not a stock object, as only a hand-edited lock has it.
     pub fn parse_stock(&self) -> Result<Stock, serde_json::Error> {
         serde_json::from_str(self.stock.get())
+    }
+
+    /// The ids of the stocks that it stands for, the one in use first.
+    pub fn stock_ids(&self) -> impl Iterator<Item = &str> {
+        let old = self.superseded.iter().map(|old| old.stock_id.as_str());
+        std::iter::once(self.stock_id.as_str()).chain(old)
     }
 
     fn into_superseded(self) -> (Superseded, Vec<Superseded>) {

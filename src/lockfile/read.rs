@@ -30,8 +30,9 @@ pub enum LockError {
     Empty,
     /// Left by a merge.
     #[error(
-        "line {0} is a git conflict marker; resolve the conflict by keeping the lines of both sides \
-         (one line a stock), or run the merge again with couponctl's merge driver"
+        "line {0} is a git conflict marker; `couponctl init` sets up couponctl's merge driver, and \
+         `git checkout --merge couponctl.lock` then merges again, stock by stock, and says what to \
+         decide; by hand, keep every stock_id of both sides (one line a stock)"
     )]
     Conflict(usize),
     /// JSON that ends too early.
@@ -123,10 +124,7 @@ pub fn parse(bytes: &[u8]) -> Result<Lock, LockError> {
 }
 
 fn explain(text: &str, error: &serde_json::Error) -> LockError {
-    let marker = |line: &str| {
-        ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| line.starts_with(mark))
-    };
-    if let Some(index) = text.lines().position(marker) {
+    if let Some(index) = text.lines().position(is_conflict_marker) {
         return LockError::Conflict(index + 1);
     }
     if error.is_eof() {
@@ -135,6 +133,12 @@ fn explain(text: &str, error: &serde_json::Error) -> LockError {
     let full = error.to_string();
     let message = full.split(" at line ").next().unwrap_or(&full).to_owned();
     LockError::Broken { line: error.line(), column: error.column(), message }
+}
+
+/// Whether a line is one that git puts around the sides of a conflict.
+#[must_use]
+pub fn is_conflict_marker(line: &str) -> bool {
+    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| line.starts_with(mark))
 }
 
 struct LockSeed<'a> {

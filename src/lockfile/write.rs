@@ -1,6 +1,7 @@
 //! Writes `couponctl.lock`: one line an entry, sorted by name, the same content always the same
 //! bytes; on disk by temp file, fsync and rename, so that a reader sees the old lock or the new one.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,32 +9,56 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Entry, Lock, VERSION};
+use crate::identity::StockName;
 
 /// The bytes of a lock.
 #[must_use]
 pub fn to_bytes(lock: &Lock) -> Vec<u8> {
     let mut text = String::with_capacity(64 + lock.stocks.len() * 2048);
-    text.push_str("{\"version\":");
-    text.push_str(&VERSION.to_string());
-    push_field(&mut text, "brand_id", &lock.brand_id.as_str().into());
-    for (key, value) in &lock.unknown {
-        push_field(&mut text, key, value);
-    }
-    text.push_str(",\"stocks\":{\n");
+    text.push_str(&first_line(&lock.brand_id, &lock.unknown));
+    text.push('\n');
     for (index, (name, entry)) in lock.stocks.iter().enumerate() {
         if index > 0 {
             text.push_str(",\n");
         }
-        text.push('"');
-        text.push_str(name.as_str());
-        text.push_str("\":");
-        push_entry(&mut text, entry);
+        push_line(&mut text, name, entry);
     }
     if !lock.stocks.is_empty() {
         text.push('\n');
     }
-    text.push_str("}}\n");
+    text.push_str(LAST_LINE);
+    text.push('\n');
     text.into_bytes()
+}
+
+/// The line above the entries, without its line feed.
+#[must_use]
+pub fn first_line(brand_id: &str, unknown: &BTreeMap<String, Value>) -> String {
+    let mut text = format!("{{\"version\":{VERSION}");
+    push_field(&mut text, "brand_id", &brand_id.into());
+    for (key, value) in unknown {
+        push_field(&mut text, key, value);
+    }
+    text.push_str(",\"stocks\":{");
+    text
+}
+
+/// The line below the entries, without its line feed.
+pub const LAST_LINE: &str = "}}";
+
+/// The line of an entry, without comma and line feed.
+#[must_use]
+pub fn entry_line(name: &StockName, entry: &Entry) -> String {
+    let mut text = String::with_capacity(2048);
+    push_line(&mut text, name, entry);
+    text
+}
+
+fn push_line(text: &mut String, name: &StockName, entry: &Entry) {
+    text.push('"');
+    text.push_str(name.as_str());
+    text.push_str("\":");
+    push_entry(text, entry);
 }
 
 fn push_field(text: &mut String, key: &str, value: &Value) {
@@ -73,7 +98,15 @@ fn push_entry(text: &mut String, entry: &Entry) {
     text.push('}');
 }
 
-/// JSON text without the white space between its tokens, which a formatter may have put there.
+/// JSON text without the white space between its tokens.
+#[must_use]
+pub fn compact(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    push_compact(&mut text, json);
+    text
+}
+
+/// Adds JSON text without the white space that a formatter may have put between its tokens.
 fn push_compact(text: &mut String, json: &str) {
     let (mut in_string, mut escaped) = (false, false);
     // What is kept and not yet copied begins here.

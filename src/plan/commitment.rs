@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Action, Change};
+use super::Change;
 use crate::wechatpay::stock::Stock;
 
 /// What the stocks to be made commit the brand to.
@@ -26,8 +26,11 @@ impl Commitment {
     #[must_use]
     pub fn of(changes: &[Change]) -> Self {
         let mut sum = Self::default();
-        let made = |change: &&Change| matches!(change.action, Action::Create | Action::Replace);
-        for stock in changes.iter().filter(made).filter_map(|change| change.after.as_ref()) {
+        for stock in changes
+            .iter()
+            .filter(|change| change.makes())
+            .filter_map(|change| change.after.as_ref())
+        {
             sum.add(stock);
         }
         sum

@@ -2,12 +2,14 @@
 //! no printing.
 
 pub mod commitment;
+pub mod guardrails;
+pub mod scope;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::desired::DesiredStock;
@@ -17,9 +19,10 @@ use crate::lockfile::{Entry, Lock};
 use crate::parallel;
 use crate::wechatpay::stock::Stock;
 use commitment::Commitment;
+use guardrails::Breach;
 
 /// What is to be done about a stock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Not in the lock: add a stock.
@@ -61,6 +64,14 @@ pub struct Change {
     pub after: Option<Arc<Stock>>,
     /// The stock that this very request made before, so that asking again gives it back.
     pub gives_back: Option<String>,
+}
+
+impl Change {
+    /// Whether a stock is to be made.
+    #[must_use]
+    pub fn makes(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Replace)
+    }
 }
 
 /// The side of a change that the lock holds.
@@ -111,6 +122,10 @@ pub struct Plan {
     pub open: Vec<Intent>,
     /// Requests that must not be sent, with the reason.
     pub conflicts: Vec<Conflict>,
+    /// Guardrails that the plan passes.
+    pub breaches: Vec<Breach>,
+    /// The patterns that the plan was narrowed by; none when it is about all stocks.
+    pub targets: Vec<String>,
 }
 
 /// A request that would give back a stock that already stands for another name.
@@ -193,7 +208,9 @@ pub fn plan_beside<S: Borrow<DesiredStock>>(
     changes.extend(gone.into_iter().map(|(name, entry)| orphan(name, entry)));
     changes.sort_by(|a, b| a.name.cmp(&b.name));
     let commitment = Commitment::of(&changes);
-    Plan { brand_id: lock.brand_id.clone(), changes, unchanged, commitment, open, conflicts }
+    let brand_id = lock.brand_id.clone();
+    let (breaches, targets) = (Vec::new(), Vec::new());
+    Plan { brand_id, changes, unchanged, commitment, open, conflicts, breaches, targets }
 }
 
 fn same(stock: &DesiredStock, entry: &Entry) -> bool {
@@ -305,6 +322,12 @@ impl Plan {
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         self.to_do().next().is_some() || !self.open.is_empty()
+    }
+
+    /// Whether something forbids to carry the plan out, whatever is approved.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        !self.conflicts.is_empty() || self.breaches.iter().any(|breach| !breach.overridden)
     }
 
     /// Whether an apply of either plan would do the same: the same requests, in place of the same

@@ -3,7 +3,11 @@
 
 pub mod doctor;
 pub mod explain;
+pub mod lock_json;
+pub mod lock_text;
+pub mod merge_text;
 pub mod plan_json;
+pub mod plan_markdown;
 pub mod plan_text;
 pub mod problems;
 pub mod watch;

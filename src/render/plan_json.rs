@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::identity::{ContentSha256, OutRequestNo, StockName};
 use crate::parallel;
 use crate::plan::commitment::Commitment;
+use crate::plan::guardrails::Breach;
 use crate::plan::{Action, Plan, Summary};
 use crate::wechatpay::stock::Stock;
 
@@ -29,6 +30,9 @@ struct Head<'a> {
     brand_id: &'a str,
     summary: Summary,
     commitment: Commitment,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    targets: &'a [String],
+    guardrail_breaches: &'a [Breach],
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +102,8 @@ impl<'a> From<&'a Plan> for PlanJson<'a> {
                 brand_id: &plan.brand_id,
                 summary: plan.summary(),
                 commitment: plan.commitment,
+                targets: &plan.targets,
+                guardrail_breaches: &plan.breaches,
             },
             changes: plan
                 .changes
@@ -160,6 +166,8 @@ mod tests {
                 commitment: Commitment::default(),
                 open: Vec::new(),
                 conflicts: Vec::new(),
+                breaches: Vec::new(),
+                targets: Vec::new(),
             };
             let mut written = Vec::new();
             write(&plan, &mut written).unwrap();

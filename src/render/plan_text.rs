@@ -8,8 +8,9 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{BAD, CARE, FAINT, GOOD, MOVED, STRONG, cny, count, paint, plain, thousands};
 use crate::plan::commitment::Commitment;
+use crate::plan::guardrails::Breach;
 use crate::plan::{Action, Change, Plan, Summary};
-use crate::wechatpay::stock::{CouponAvailablePeriod, Stock};
+use crate::wechatpay::stock::Stock;
 
 /// Lines of context around a changed line.
 const CONTEXT: usize = 3;
@@ -41,6 +42,18 @@ pub fn ending(plan: &Plan) -> String {
 
 fn write_ending(out: &mut String, plan: &Plan) -> fmt::Result {
     write_open(out, plan)?;
+    for breach in &plan.breaches {
+        write_breach(out, breach)?;
+    }
+    if !plan.breaches.is_empty() {
+        out.push('\n');
+    }
+    if !plan.targets.is_empty() {
+        let targets: Vec<_> = plan.targets.iter().map(|target| plain(target)).collect();
+        let only =
+            format!("Only stocks that match {}: this is not the whole plan.", targets.join(", "));
+        writeln!(out, "{}", paint(CARE, &only))?;
+    }
     let summary = plan.summary();
     if summary.create + summary.replace > 0 {
         write_commitment(out, &plan.commitment)?;
@@ -147,7 +160,7 @@ fn write_facts(out: &mut String, change: &Change) -> fmt::Result {
             rule.max_count_per_user
         ),
     )?;
-    if let Some(period) = period_of(stock) {
+    if let Some(period) = stock.period() {
         line(
             out,
             format_args!(
@@ -158,11 +171,6 @@ fn write_facts(out: &mut String, change: &Change) -> fmt::Result {
         )?;
     }
     Ok(())
-}
-
-fn period_of(stock: &Stock) -> Option<&CouponAvailablePeriod> {
-    let single = stock.single_usage_rule.as_ref().map(|rule| &rule.coupon_available_period);
-    single.or_else(|| stock.sequential_usage_rule.as_ref().map(|r| &r.coupon_available_period))
 }
 
 /// One sentence for what a coupon gives.
@@ -286,6 +294,15 @@ fn yaml_before(change: &Change) -> String {
     }
 }
 
+/// The difference as a unified diff of the YAML form, without colours; of a new stock, all of it.
+#[must_use]
+pub fn difference(change: &Change) -> String {
+    let (before, after) = (yaml_before(change), yaml_after(change));
+    let diff = TextDiff::from_lines(&before, &after);
+    let text = diff.unified_diff().context_radius(CONTEXT).to_string();
+    text.lines().map(|line| plain(line).into_owned() + "\n").collect()
+}
+
 fn write_open(out: &mut String, plan: &Plan) -> fmt::Result {
     if plan.open.is_empty() {
         return Ok(());
@@ -310,6 +327,19 @@ fn write_open(out: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(out, "The next apply settles this first, without making anything twice.\n")
 }
 
+fn write_breach(out: &mut String, breach: &Breach) -> fmt::Result {
+    let (style, word) = if breach.overridden { (CARE, " overridden") } else { (BAD, "") };
+    let head = paint(style.bold(), &format!("guardrail {}{word}", breach.guardrail));
+    let stock = breach.stock.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+    let file = breach.file.as_deref().map(|file| format!("({}) ", plain(file))).unwrap_or_default();
+    writeln!(out, "{head}: {stock}{file}{}", plain(&breach.message))?;
+    if breach.overridden {
+        Ok(())
+    } else {
+        line(out, format_args!("{} {}", paint(CARE, "do:"), breach.advice()))
+    }
+}
+
 fn write_commitment(out: &mut String, sum: &Commitment) -> fmt::Result {
     writeln!(out, "These stocks commit the brand to {} coupons.", thousands(sum.coupons))?;
     writeln!(
@@ -323,7 +353,9 @@ fn write_commitment(out: &mut String, sum: &Commitment) -> fmt::Result {
     )
 }
 
-fn beyond(sum: &Commitment) -> Option<String> {
+/// What of a commitment has no bound or is not known, in words.
+#[must_use]
+pub fn beyond(sum: &Commitment) -> Option<String> {
     let part = |stocks: usize, why: &str| {
         (stocks > 0).then(|| format!("{} {why}", count(stocks, "stock")))
     };

@@ -30,8 +30,7 @@ fn position(source: &Source, at: usize) -> (usize, usize) {
 /// Problems with their source lines, and how many there are. Coloured when asked.
 #[must_use]
 pub fn text(diagnostics: &[Diagnostic], colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let mut out = draw_all(diagnostics, &renderer);
+    let mut out = drawn(diagnostics, colour);
     if diagnostics.len() > MOST_DRAWN {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -40,33 +39,31 @@ pub fn text(diagnostics: &[Diagnostic], colour: bool) -> String {
             diagnostics.len() - MOST_DRAWN
         );
     }
-    let of = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
-    let style =
-        |text: String, style: anstyle::Style| if colour { paint(style, &text) } else { text };
-    let sum: Vec<_> = [
-        (errors > 0).then(|| style(count(errors, "error"), BAD.bold())),
-        (warnings > 0).then(|| style(count(warnings, "warning"), CARE.bold())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let sum = sum(diagnostics, colour);
     if !sum.is_empty() {
-        let _ =
-            writeln!(out, "{}; `couponctl explain RULE` says more about a rule", sum.join(" and "));
+        let _ = writeln!(out, "{sum}; `couponctl explain RULE` says more about a rule");
     }
     out
 }
 
-/// Problems with their source lines alone. Coloured.
+/// How many there are: `2 errors and 1 warning`.
 #[must_use]
-pub fn drawn(diagnostics: &[Diagnostic]) -> String {
-    draw_all(diagnostics, &Renderer::styled())
+pub fn sum(diagnostics: &[Diagnostic], colour: bool) -> String {
+    let part = |severity, noun: &str, style: anstyle::Style| {
+        let number = diagnostics.iter().filter(|found| found.severity == severity).count();
+        let text = count(number, noun);
+        (number > 0).then(|| if colour { paint(style.bold(), &text) } else { text })
+    };
+    let parts = [part(Severity::Error, "error", BAD), part(Severity::Warning, "warning", CARE)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-fn draw_all(diagnostics: &[Diagnostic], renderer: &Renderer) -> String {
+/// Problems with their source lines alone. Coloured when asked.
+#[must_use]
+pub fn drawn(diagnostics: &[Diagnostic], colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let drawn = diagnostics.iter().take(MOST_DRAWN);
-    drawn.map(|diagnostic| draw(diagnostic, renderer) + "\n\n").collect()
+    drawn.map(|diagnostic| draw(diagnostic, &renderer) + "\n\n").collect()
 }
 
 /// A problem in one line: severity, rule, place and message. Coloured.

@@ -97,7 +97,7 @@ impl Screen<'_> {
         let drawn: Vec<_> = errors.into_iter().take(most).cloned().collect();
         let mut lines = Vec::new();
         if !drawn.is_empty() {
-            lines.extend(split(&problems::drawn(&drawn)));
+            lines.extend(split(&problems::drawn(&drawn, true)));
         }
         let shown = warnings.iter().take(MOST_WARNINGS);
         lines.extend(shown.map(|found| problems::line(found)));
@@ -253,6 +253,8 @@ pub fn why_not(plan: &Plan) -> Option<String> {
     let replaced = plan.summary().replace;
     if let Some(conflict) = plan.conflicts.first() {
         Some(conflict.to_string())
+    } else if let Some(breach) = plan.breaches.iter().find(|breach| !breach.overridden) {
+        Some(format!("the plan passes guardrail `{}`", breach.guardrail))
     } else if replaced > 0 {
         Some(format!(
             "{} would be replaced, and the old one goes on handing out coupons; `couponctl apply --allow-replace` does it if that is meant",

@@ -86,12 +86,7 @@ fn read(text: &str, path: &At<'_>, found: &mut Vec<Problem>) -> Option<Timestamp
 /// The moment from which nobody can use a coupon of a stock any more.
 #[must_use]
 pub fn end(stock: &Stock) -> Option<Timestamp> {
-    let period = match (&stock.single_usage_rule, &stock.sequential_usage_rule) {
-        (Some(rule), _) => &rule.coupon_available_period,
-        (None, Some(rule)) => &rule.coupon_available_period,
-        (None, None) => return None,
-    };
-    moment(&period.available_end_time)
+    moment(&stock.period()?.available_end_time)
 }
 
 /// Whether nobody can use a coupon of a stock any more.

@@ -32,7 +32,8 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     let mut found = Vec::new();
     // The first of each name.
     let mut first = 0;
-    let mut contents = QuickMap::with_capacity_and_hasher(stocks.len(), Default::default());
+    let mut contents = QuickMap::default();
+    contents.reserve(stocks.len());
     for (here, stock) in stocks.iter().enumerate() {
         if here > 0 && stocks[first].name == stock.name {
             found.push(Clash {

@@ -12,9 +12,9 @@ use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::files::relative;
 use crate::desired::memory::{Changes, Memory};
 use crate::lockfile::hold::{self, View};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::stamp::Stamp;
-use crate::workspace::{self, Workspace, lock_path};
+use crate::workspace::{self, Choice, Workspace, lock_path};
 
 /// What may have changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -234,14 +234,22 @@ impl Watched {
             Ok(view) => view,
             Err(error) => return (files, problems, Outcome::Broken(error.clone())),
         };
-        let workspace = Workspace { config: config.clone(), stocks };
+        let workspace = Workspace {
+            config: config.clone(),
+            stocks,
+            unchanged: Vec::new(),
+            warnings: Vec::new(),
+        };
         problems.extend(workspace.too_many_with(&view.lock));
         let errors = count_errors(&problems);
         if errors > 0 {
             return (files, problems, Outcome::Errors(errors));
         }
         let open = view.journal.open.values().cloned().collect();
-        let plan = plan::plan(&workspace.stocks, &view.lock, open);
+        let plan = match workspace.plan(&view.lock, open, &Choice::default()) {
+            Ok(plan) => plan,
+            Err(error) => return (files, problems, Outcome::Broken(error.to_string())),
+        };
         (files, problems, Outcome::Planned(Box::new((plan, workspace))))
     }
 

@@ -482,6 +482,16 @@ pub struct NotifyConfig {
     pub notify_appid: Text,
 }
 
+impl Stock {
+    /// When its coupons can be used.
+    #[must_use]
+    pub fn period(&self) -> Option<&CouponAvailablePeriod> {
+        let single = self.single_usage_rule.as_ref().map(|rule| &rule.coupon_available_period);
+        let many = self.sequential_usage_rule.as_ref().map(|rule| &rule.coupon_available_period);
+        single.or(many)
+    }
+}
+
 /// Which stores accept the coupon. 可用门店范围。
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

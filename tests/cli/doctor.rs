@@ -455,6 +455,8 @@ fn a_signal_ends_it_at_once() {
     case.environment(&[("COUPONCTL_BASE_URL", &url), ("COUPONCTL_FALLBACK_URL", "")]);
     let mut child = case.workspace.command(&["doctor"]).spawn().unwrap();
     let _connection = silent.accept().unwrap();
+    // It listens to signals from just after it began to connect.
+    std::thread::sleep(Duration::from_millis(300));
     let started = Instant::now();
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());

@@ -242,8 +242,10 @@ fn many_files_at_once_are_one_change() {
     let watch = Watch::start(&workspace, &[]);
     watch.until_actions(&[]);
     for name in 0..200 {
-        workspace.stock(&format!("s{name}"), &Stock::default());
+        let yaml = Stock::default().yaml(&format!("s{name}"));
+        workspace.write(&format!("elsewhere/s{name}.yaml"), yaml);
     }
+    fs::rename(workspace.path("elsewhere"), workspace.path("stocks")).unwrap();
     let event = watch.event_within(PATIENCE).unwrap();
     assert_eq!(actions(&event).len(), 200);
     assert_eq!(event["changed"].as_array().unwrap().len(), 200);

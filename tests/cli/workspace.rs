@@ -185,3 +185,24 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Runs git in a workspace, with no settings but the repository's own, and gives its status and what
+/// it printed, both streams in one.
+pub fn git(workspace: &Workspace, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    let run = run({
+        command
+            .args(["-c", "user.name=test", "-c", "user.email=test@example.com"])
+            .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(workspace.path(""))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .stdin(Stdio::null());
+        command
+    });
+    (run.status, run.out + &run.err)
+}

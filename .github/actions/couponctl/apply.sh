@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Applies a workspace and commits the lock back, also when some stocks failed: what was made exists,
+# and must be known to the next run. Ends with couponctl's status, or 1 when the lock was not pushed.
+#
+# Takes COUPONCTL, WORKSPACE, ARGS (a flag or value a line), PLAN_FILE and BRANCH, and credentials as
+# couponctl takes them; writes $GITHUB_OUTPUT.
+set -euo pipefail
+
+args=()
+while IFS= read -r line; do
+  if [ -n "$line" ]; then args+=("$line"); fi
+done <<< "${ARGS:-}"
+if [ -n "${PLAN_FILE:-}" ]; then args+=("$PLAN_FILE"); fi
+
+# A run that is cancelled lets requests in flight finish and records them; then the lock is pushed.
+apply=
+trap 'if [ -n "$apply" ]; then kill -TERM "$apply" 2> /dev/null || true; fi' TERM INT
+status=0
+"$COUPONCTL" -C "$WORKSPACE" apply --auto-approve ${args[@]+"${args[@]}"} &
+apply=$!
+wait "$apply" || status=$?
+# A signal ends `wait` before couponctl has ended.
+while kill -0 "$apply" 2> /dev/null; do
+  wait "$apply" || status=$?
+done
+trap '' TERM INT
+echo "exit-code=$status" >> "$GITHUB_OUTPUT"
+
+cd "$WORKSPACE"
+git config user.name > /dev/null || git config user.name couponctl
+git config user.email > /dev/null || git config user.email couponctl@users.noreply.github.com
+# Locks merge entry by entry, whether or not .gitattributes says so.
+git config merge.couponctl.name "couponctl lock"
+git config merge.couponctl.driver "'$COUPONCTL' lock merge-driver %O %A %B"
+attributes=$(git rev-parse --git-path info/attributes)
+mkdir -p "$(dirname "$attributes")"
+grep -qs 'merge=couponctl' "$attributes" || echo 'couponctl.lock merge=couponctl' >> "$attributes"
+
+# The journal is there only when it is not known what came of a request. This machine is gone after
+# the run, so git keeps it for the next one, which settles it and takes it away.
+journal=couponctl.lock.journal
+[ ! -e couponctl.lock ] || git add couponctl.lock
+if [ -e "$journal" ]; then
+  git add --force "$journal"
+else
+  git rm --quiet --cached --ignore-unmatch "$journal"
+fi
+if git diff --cached --quiet; then
+  echo "The lock is as it was."
+  exit "$status"
+fi
+git commit --quiet --message "Record what couponctl applied [skip ci]"
+
+pushed=
+for attempt in 1 2 3 4 5 6; do
+  if git push --quiet origin "HEAD:refs/heads/$BRANCH"; then
+    pushed=yes
+    break
+  fi
+  # Somebody was faster: their commits first, ours on top.
+  if git fetch --quiet origin "$BRANCH" && ! git rebase --quiet FETCH_HEAD; then
+    git rebase --abort
+    break
+  fi
+  sleep $((attempt * ${PUSH_PAUSE:-2}))
+done
+if [ -n "$pushed" ]; then
+  echo "lock-commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
+  exit "$status"
+fi
+
+rescue=couponctl-lock-${GITHUB_RUN_ID:-$$}-${GITHUB_RUN_ATTEMPT:-1}
+if git push --quiet origin "HEAD:refs/heads/$rescue"; then
+  echo "::error::The lock could not be pushed to $BRANCH. It is on the branch $rescue: merge that before the next apply."
+else
+  echo "::error::The lock could not be pushed. Commit what follows before the next apply."
+  git show HEAD
+fi
+exit 1
