@@ -77,7 +77,7 @@ const SIZES: [usize; 2] = [1_000, 10_000];
 /// A plan of stocks that are all new, and nothing known of them.
 #[divan::bench_group(sample_count = 15, sample_size = 1)]
 mod cold {
-    use super::*;
+    use super::{Bencher, SIZES, couponctl, floors, place};
 
     #[divan::bench(args = SIZES)]
     fn plan(bencher: Bencher, stocks: usize) {
@@ -95,7 +95,7 @@ mod cold {
 /// A plan where the lock has every stock and nothing changed since the last one.
 #[divan::bench_group(sample_count = 25, sample_size = 1)]
 mod warm {
-    use super::*;
+    use super::{Bencher, SIZES, couponctl, git, place};
 
     #[divan::bench(args = SIZES)]
     fn plan(bencher: Bencher, stocks: usize) {
@@ -114,7 +114,7 @@ mod warm {
 /// The lock, in memory and back.
 #[divan::bench_group(sample_count = 15, sample_size = 1)]
 mod lock {
-    use super::*;
+    use super::{Bencher, SIZES, floors, place};
     use couponctl::lockfile::{FILE_NAME, read, write};
 
     #[divan::bench(args = SIZES)]
@@ -140,7 +140,7 @@ mod lock {
 /// Every file with one problem, and none with any.
 #[divan::bench_group(sample_count = 7, sample_size = 1)]
 mod validate {
-    use super::*;
+    use super::{Bencher, Command, PROGRAM, Path, Place, SIZES, Stdio, corpus, place};
 
     fn validate(root: &Path) {
         let mut command = Command::new(PROGRAM);
@@ -165,7 +165,7 @@ mod validate {
 /// From process to process.
 #[divan::bench_group(sample_count = 50, sample_size = 1)]
 mod start {
-    use super::*;
+    use super::{Command, PROGRAM, quiet};
 
     #[divan::bench]
     fn version() {
@@ -181,7 +181,7 @@ mod start {
 /// What a created stock costs in signatures: the request is signed, the answer verified.
 #[divan::bench_group(sample_count = 50)]
 mod keys {
-    use super::*;
+    use super::{Bencher, LazyLock};
     use rsa::PrivateKey;
     use rsa::pkcs1v15::{SigningKey, VerifyingKey};
     use rsa::signature::{RandomizedSigner as _, Verifier as _};

@@ -8,13 +8,13 @@ mod tests;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::desired::files::{FilesError, Found, relative};
+use crate::desired::files::{FilesError, Found};
 use crate::desired::memory::Memory;
 use crate::desired::{self, DesiredStock, Loaded};
 use crate::identity::StockName;
@@ -45,64 +45,113 @@ pub struct Basis {
 /// # Errors
 /// When a pattern of the settings cannot be used.
 pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis, FilesError> {
-    let cache = Cache::read(&config.root);
-    let cached = cache.as_ref().and_then(Cache::contents).unwrap_or_default();
-    let lock_name = relative(&config.root, lock_path).unwrap_or_default();
-    let (read_at, looks) = (SystemTime::now(), look_at(lock_path));
-    let known = cached.lock.as_ref().filter(|lock| {
-        lock.path == lock_name && lock.brand_id == config.brand_id && Some(lock.stamp) == looks
-    });
-    let view = match known {
-        Some(_) => None,
-        None => match hold::view(lock_path, &config.brand_id) {
-            Ok(view) => Some(view),
-            Err(error) => return read_all(config, Err(error), now),
-        },
-    };
-    let entries = match (known, &view) {
-        (Some(lock), _) => Cow::Borrowed(lock.entries.as_slice()),
-        (None, view) => view.iter().flat_map(|view| outlines_of(&view.lock)).collect(),
-    };
-    let held = Held::new(&entries);
     let mut memory = Memory::new(&config.root, &config.stocks)?;
-    let files: QuickMap<_, _> = cached.files.iter().map(|file| (file.path, file)).collect();
-    let aside = memory.look_past(now, |found| {
-        let file = files.get(found.path.as_str()).filter(|file| file.is_still(found, now))?;
-        cached.stocks_of(file).iter().all(|stock| held.holds(stock)).then_some(*file)
-    });
+    let (cache, base, entries) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+    let prepare = || {
+        let cache: &Option<Cache> = cache.get_or_init(|| Cache::read(&config.root));
+        let base = base.get_or_init(|| Base::read(cache.as_ref(), config, lock_path));
+        let entries: &Cow<'_, [Outline<'_>]> = entries.get_or_init(|| base.entries());
+        Prepared::new(base, entries)
+    };
+    let (Prepared { base: known, held, .. }, aside) =
+        memory.look_past(now, prepare, |prepared, found| prepared.still(found, now));
     let mut loaded = memory.loaded();
+    let cached = &known.cached;
     let unchanged: Vec<_> = aside.iter().flat_map(|file| cached.stocks_of(file)).copied().collect();
     // What stands twice or too often is told by who has read all of it.
     let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(&unchanged, &loaded.stocks);
     let is_settled = !in_doubt && held.is_all_of(unchanged.len(), &loaded.stocks);
-    save(&config.root, &cached, &aside, &memory, || {
-        let stamp = looks.filter(|stamp| known.is_some() || !stamp.is_young(read_at))?;
-        let (path, brand_id) = (lock_name.as_str(), config.brand_id.as_str());
-        Some(CachedLock { path, brand_id, stamp, entries: entries.to_vec() })
-    });
-    let view = match view {
-        Some(view) => view,
-        None if is_settled => {
-            View { lock: Lock::empty(&config.brand_id), journal: Journal::default() }
-        }
-        None => match hold::view(lock_path, &config.brand_id) {
-            Ok(view) => {
-                // It may have been written this very moment.
-                in_doubt |= !outlines_of(&view.lock).eq(entries.iter().copied());
-                view
-            }
-            Err(error) => return read_all(config, Err(error), now),
-        },
-    };
-    if in_doubt && !aside.is_empty() {
-        return read_all(config, Ok(view), now);
+    let entries = entries.get().map(|entries| &entries[..]).unwrap_or_default();
+    save(&config.root, cached, &aside, &memory, || known.lock(config, lock_path, entries));
+    let whole =
+        (known.view.is_none() && !is_settled).then(|| hold::view(lock_path, &config.brand_id));
+    if let Some(Ok(view)) = &whole {
+        // It may have been written this very moment.
+        in_doubt |= !outlines_of(&view.lock).eq(entries.iter().copied());
     }
     let mut unchanged: Vec<_> =
         unchanged.iter().filter_map(|stock| StockName::parse(stock.name)).collect();
+    let read_all_of_it = aside.is_empty();
+    let view = whole.or_else(|| base.into_inner()?.view);
+    let nothing = || View { lock: Lock::empty(&config.brand_id), journal: Journal::default() };
+    let view = view.unwrap_or_else(|| Ok(nothing()));
+    if !read_all_of_it && (in_doubt || view.is_err()) {
+        return read_all(config, view, now);
+    }
     if is_settled {
         unchanged.extend(loaded.stocks.drain(..).map(|stock| stock.name.clone()));
+        unchanged.sort_unstable();
     }
-    Ok(Basis { loaded, unchanged, view: Ok(view) })
+    Ok(Basis { loaded, unchanged, view })
+}
+
+/// What is known before a file is looked at.
+struct Base<'a> {
+    cached: Contents<'a>,
+    /// How the lock looked before it was read, and when that was.
+    looks: Option<Stamp>,
+    read_at: SystemTime,
+    /// The lock as read; none where the cache has it as it is.
+    view: Option<Result<View, HoldError>>,
+}
+
+impl<'a> Base<'a> {
+    fn read(cache: Option<&'a Cache>, config: &Config, lock_path: &Path) -> Self {
+        let cached = cache.and_then(Cache::contents).unwrap_or_default();
+        let (read_at, looks) = (SystemTime::now(), look_at(lock_path));
+        let path = name_of(config, lock_path);
+        let is_it = |lock: &CachedLock<'_>| {
+            Some(lock.path) == path && lock.brand_id == config.brand_id && Some(lock.stamp) == looks
+        };
+        let view = match &cached.lock {
+            Some(lock) if is_it(lock) => None,
+            _ => Some(hold::view(lock_path, &config.brand_id)),
+        };
+        Self { cached, looks, read_at, view }
+    }
+
+    /// The entries of the lock in order of name.
+    fn entries(&self) -> Cow<'_, [Outline<'_>]> {
+        match (&self.view, &self.cached.lock) {
+            (Some(view), _) => view.iter().flat_map(|view| outlines_of(&view.lock)).collect(),
+            (None, Some(lock)) => Cow::Borrowed(&lock.entries),
+            (None, None) => Cow::default(),
+        }
+    }
+
+    /// The lock as the cache is to have it. One that was just written may be another one unseen.
+    fn lock<'b>(
+        &'b self,
+        config: &'b Config,
+        lock_path: &'b Path,
+        entries: &[Outline<'b>],
+    ) -> Option<CachedLock<'b>> {
+        let Some(view) = &self.view else { return self.cached.lock.clone() };
+        let stamp = self.looks.filter(|stamp| view.is_ok() && !stamp.is_young(self.read_at))?;
+        let path = name_of(config, lock_path)?;
+        Some(CachedLock { path, brand_id: &config.brand_id, stamp, entries: entries.to_vec() })
+    }
+}
+
+/// What each file is held against.
+struct Prepared<'a> {
+    base: &'a Base<'a>,
+    held: Held<'a>,
+    files: QuickMap<&'a str, &'a CachedFile<'a>>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(base: &'a Base<'a>, entries: &'a [Outline<'a>]) -> Self {
+        let files = base.cached.files.iter().map(|file| (file.path, file)).collect();
+        Self { base, held: Held::new(entries), files }
+    }
+
+    /// The entry of a file that need not be read: it is as it was, and the lock has all its stocks.
+    fn still(&self, found: &Found, now: Timestamp) -> Option<&'a CachedFile<'a>> {
+        let file = self.files.get(found.path.as_str()).filter(|file| file.is_still(found, now))?;
+        let stocks = self.base.cached.stocks_of(file);
+        stocks.iter().all(|stock| self.held.holds(stock)).then_some(*file)
+    }
 }
 
 /// Reads everything that a plan against a lock could need, without a cache.
@@ -120,6 +169,11 @@ fn read_all(
 ) -> Result<Basis, FilesError> {
     let loaded = desired::load(&config.root, &config.stocks, now)?;
     Ok(Basis { loaded, unchanged: Vec::new(), view })
+}
+
+/// Which lock it is: that of the API, or the sandbox's.
+fn name_of<'a>(config: &Config, lock_path: &'a Path) -> Option<&'a str> {
+    lock_path.strip_prefix(&config.root).ok()?.to_str()
 }
 
 /// How a lock looks that has no journal beside it: with one, there is more to it than its file.

@@ -94,11 +94,16 @@ impl Memory {
     /// same as before are not among the changes.
     pub fn look(&mut self, now: Timestamp) -> Changes {
         let mut before = std::mem::take(&mut self.files);
-        let looked = sweep(&self.finder, |found| {
-            let still = before.get(&found.path).is_some_and(|known| known.is_still(&found, now));
-            let read = (!still).then(|| Box::new(known(&found, now)));
-            (found.path, read)
-        });
+        let ((), looked) = sweep(
+            &self.finder,
+            || (),
+            |(), found| {
+                let still =
+                    before.get(&found.path).is_some_and(|known| known.is_still(&found, now));
+                let read = (!still).then(|| Box::new(known(&found, now)));
+                (found.path, read)
+            },
+        );
         let mut changes = Changes::default();
         for (path, read) in looked {
             // Of two troubles with one path the first is said.
@@ -122,16 +127,19 @@ impl Memory {
     }
 
     /// Finds the files of the workspace and reads those for which `aside` gives nothing. Gives what it
-    /// gave for the others, which are not known afterwards.
-    pub fn look_past<T: Send>(
+    /// gave for the others, which are not known afterwards, and what it was prepared with while the
+    /// walk went on.
+    pub fn look_past<P: Sync, T: Send>(
         &mut self,
         now: Timestamp,
-        aside: impl Fn(&Found) -> Option<T> + Sync,
-    ) -> Vec<T> {
-        let looked = sweep(&self.finder, |found| match aside(&found) {
-            Some(aside) => Err(aside),
-            None => Ok(Box::new((known(&found, now), found.path))),
-        });
+        prepare: impl FnOnce() -> P,
+        aside: impl Fn(&P, &Found) -> Option<T> + Sync,
+    ) -> (P, Vec<T>) {
+        let (prepared, looked) =
+            sweep(&self.finder, prepare, |prepared, found| match aside(prepared, &found) {
+                Some(aside) => Err(aside),
+                None => Ok(Box::new((known(&found, now), found.path))),
+            });
         let mut passed = Vec::new();
         for file in looked {
             match file {
@@ -143,7 +151,7 @@ impl Memory {
                 Err(aside) => passed.push(aside),
             }
         }
-        passed
+        (prepared, passed)
     }
 
     /// Files that have no problem and need not be read again as long as they look as they did.

@@ -1,7 +1,7 @@
 //! Goes through all stock files on all cores: while one thread still walks the folders, the others are
 //! at work on the files that it has come to.
 
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 
 use super::files::{Candidate, Finder, Found};
@@ -11,39 +11,52 @@ const BATCH: usize = 32;
 
 type Batch = Vec<(usize, Candidate)>;
 
-/// Does some work on each file of a workspace. Gives the results in the order of the walk.
-pub fn sweep<T: Send>(finder: &Finder, work: impl Fn(Found) -> T + Sync) -> Vec<T> {
+/// Does some work on each file of a workspace, once what it needs is prepared, which goes on beside the
+/// walk. Gives what was prepared, and the results in the order of the walk.
+pub fn sweep<P: Sync, T: Send>(
+    finder: &Finder,
+    prepare: impl FnOnce() -> P,
+    work: impl Fn(&P, Found) -> T + Sync,
+) -> (P, Vec<T>) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (send, receive) = mpsc::channel::<Batch>();
     let receive = Mutex::new(receive);
-    let drain = || drain(finder, &receive, &work);
-    let mut results = std::thread::scope(|scope| {
-        let mut others = Vec::new();
-        let (mut number, mut batch) = (0, Batch::with_capacity(BATCH));
-        finder.walk(|candidate| {
-            batch.push((number, candidate));
-            number += 1;
-            if batch.len() == BATCH {
-                // The receiver lives as long as this scope.
-                let _ = send.send(std::mem::replace(&mut batch, Batch::with_capacity(BATCH)));
-                if others.len() + 1 < threads {
-                    others.push(scope.spawn(drain));
+    let (prepared, mut results) = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            walk(finder, &send);
+            // Without a sender, those who work know that they are done.
+            drop(send);
+        });
+        let prepared = prepare();
+        let drain = || drain(finder, &receive, |found| work(&prepared, found));
+        let results = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(drain)).collect();
+            let mut results = drain();
+            for other in others {
+                match other.join() {
+                    Ok(more) => results.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
+            results
         });
-        let _ = send.send(batch);
-        drop(send);
-        let mut results = drain();
-        for other in others {
-            match other.join() {
-                Ok(more) => results.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
+        (prepared, results)
     });
     results.sort_unstable_by_key(|(number, _)| *number);
-    results.into_iter().map(|(_, result)| result).collect()
+    (prepared, results.into_iter().map(|(_, result)| result).collect())
+}
+
+fn walk(finder: &Finder, send: &Sender<Batch>) {
+    let (mut number, mut batch) = (0, Batch::with_capacity(BATCH));
+    finder.walk(|candidate| {
+        batch.push((number, candidate));
+        number += 1;
+        if batch.len() == BATCH {
+            // Where nobody receives any more, a panic is on its way.
+            let _ = send.send(std::mem::replace(&mut batch, Batch::with_capacity(BATCH)));
+        }
+    });
+    let _ = send.send(batch);
 }
 
 /// Works until the walk is over and nothing is left.
