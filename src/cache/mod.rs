@@ -57,12 +57,14 @@ pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis
         memory.look_past(now, prepare, |prepared, found| prepared.still(found, now));
     let mut loaded = memory.loaded();
     let cached = &known.cached;
-    let unchanged: Vec<_> = aside.iter().flat_map(|file| cached.stocks_of(file)).copied().collect();
+    let unchanged = || aside.iter().flat_map(|file| cached.stocks_of(file));
     // What stands twice or too often is told by who has read all of it.
-    let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(&unchanged, &loaded.stocks);
-    let is_settled = !in_doubt && held.is_all_of(unchanged.len(), &loaded.stocks);
+    let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(unchanged(), &loaded.stocks);
+    let is_settled = !in_doubt && held.is_all_of(unchanged().count(), &loaded.stocks);
     let entries = entries.get().map(|entries| &entries[..]).unwrap_or_default();
-    save(&config.root, cached, &aside, &memory, || known.lock(config, lock_path, entries));
+    save(&config.root, cached, &aside, &memory, known.view.is_none(), || {
+        known.lock(config, lock_path, entries)
+    });
     let whole =
         (known.view.is_none() && !is_settled).then(|| hold::view(lock_path, &config.brand_id));
     if let Some(Ok(view)) = &whole {
@@ -70,7 +72,7 @@ pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis
         in_doubt |= !outlines_of(&view.lock).eq(entries.iter().copied());
     }
     let mut unchanged: Vec<_> =
-        unchanged.iter().filter_map(|stock| StockName::parse(stock.name)).collect();
+        unchanged().filter_map(|stock| StockName::parse(stock.name)).collect();
     let read_all_of_it = aside.is_empty();
     let view = whole.or_else(|| base.into_inner()?.view);
     let nothing = || View { lock: Lock::empty(&config.brand_id), journal: Journal::default() };
@@ -217,8 +219,7 @@ impl<'a> Contents<'a> {
 
 /// What a lock holds.
 struct Held<'a> {
-    /// With a number for each.
-    by_name: QuickMap<&'a str, (usize, &'a Outline<'a>)>,
+    by_name: QuickMap<&'a str, &'a Outline<'a>>,
     /// How many stocks each product coupon has.
     counts: QuickMap<&'a str, usize>,
 }
@@ -229,14 +230,13 @@ impl<'a> Held<'a> {
         for entry in entries {
             *counts.entry(entry.product_coupon_id).or_default() += 1;
         }
-        let by_name = entries.iter().enumerate().map(|(at, entry)| (entry.name, (at, entry)));
-        Self { by_name: by_name.collect(), counts }
+        Self { by_name: entries.iter().map(|entry| (entry.name, entry)).collect(), counts }
     }
 
     /// Whether a stock is the one that the lock has under its name. The hash is of the product coupon
     /// too.
     fn holds(&self, stock: &Outline<'_>) -> bool {
-        self.by_name.get(stock.name).is_some_and(|(_, entry)| {
+        self.by_name.get(stock.name).is_some_and(|entry| {
             entry.content == stock.content && entry.generation == stock.generation
         })
     }
@@ -249,21 +249,24 @@ impl<'a> Held<'a> {
 
     /// Whether a name or a content stands twice among stocks that it holds and others. What clashes among
     /// the others alone is told by who reads them.
-    fn clash(&self, unchanged: &[Outline<'_>], others: &[Arc<DesiredStock>]) -> bool {
-        let mut seen = vec![false; self.by_name.len()];
+    ///
+    /// Stocks that it holds have the content of the entry of their name, so that two of one name are
+    /// of one content too.
+    fn clash<'b>(
+        &self,
+        unchanged: impl Iterator<Item = &'b Outline<'b>>,
+        others: &[Arc<DesiredStock>],
+    ) -> bool {
         let mut contents = QuickSet::default();
-        contents.reserve(unchanged.len());
-        for stock in unchanged {
-            let Some((index, _)) = self.by_name.get(stock.name) else { return true };
-            let is_new = !std::mem::replace(&mut seen[*index], true);
-            if !is_new || !contents.insert((stock.content, stock.generation)) {
-                return true;
-            }
-        }
-        others.iter().map(|stock| outline_of(stock)).any(|stock| {
-            self.by_name.get(stock.name).is_some_and(|(index, _)| seen[*index])
-                || contents.contains(&(stock.content, stock.generation))
-        })
+        contents.reserve(self.by_name.len());
+        let mut is_new = |stock: &Outline<'_>| contents.insert((stock.content, stock.generation));
+        let stands_twice = !unchanged.into_iter().all(&mut is_new);
+        let is_there = |stock: &Outline<'_>| contents.contains(&(stock.content, stock.generation));
+        stands_twice
+            || others.iter().map(|stock| outline_of(stock)).any(|stock| {
+                let entry = self.by_name.get(stock.name);
+                is_there(&stock) || entry.is_some_and(|entry| is_there(entry))
+            })
     }
 
     /// Whether these stocks, and those that it holds, could be too many for a product coupon.
@@ -273,7 +276,7 @@ impl<'a> Held<'a> {
         for stock in stocks {
             let coupon = stock.product_coupon_id.as_str();
             let entry = self.by_name.get(stock.name.as_str());
-            if entry.is_none_or(|(_, entry)| entry.product_coupon_id != coupon) {
+            if entry.is_none_or(|entry| entry.product_coupon_id != coupon) {
                 *counts.entry(coupon).or_default() += 1;
             }
         }
@@ -290,13 +293,14 @@ fn save<'a>(
     cached: &'a Contents<'a>,
     aside: &[&'a CachedFile<'a>],
     memory: &'a Memory,
+    is_same_lock: bool,
     lock: impl FnOnce() -> Option<CachedLock<'a>>,
 ) {
-    let mut new = Contents { lock: lock(), ..Contents::default() };
     let mut read = memory.without_problems().peekable();
-    if read.peek().is_none() && aside.len() == cached.files.len() && new.lock == cached.lock {
+    if read.peek().is_none() && aside.len() == cached.files.len() && is_same_lock {
         return;
     }
+    let mut new = Contents { lock: lock(), ..Contents::default() };
     let stocks = aside.iter().map(|file| cached.stocks_of(file).to_vec());
     let aside =
         aside.iter().zip(stocks).map(|(file, stocks)| (file.path, file.stamp, file.until, stocks));
