@@ -178,6 +178,35 @@ mod start {
     }
 }
 
+/// From a save to the line with the new plan, where nothing is waited for: with all stocks in the lock
+/// but the one that is saved.
+#[divan::bench_group(sample_count = 30, sample_size = 1)]
+mod watch {
+    use super::{Bencher, Command, PROGRAM, SIZES, Stdio, corpus, place};
+    use std::io::{BufRead as _, BufReader};
+
+    #[divan::bench(args = SIZES)]
+    fn one_save(bencher: Bencher, stocks: usize) {
+        let root = place(stocks, true);
+        let mut watch = Command::new(PROGRAM);
+        watch.arg("-C").arg(&root).args(["watch", "--format", "json", "--debounce", "0"]);
+        let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("watch");
+        let mut lines = BufReader::new(watch.stdout.take().expect("its output"));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("the first plan");
+        let (file, mut edit) = (root.join(corpus::path(0)), 0);
+        bencher.bench_local(|| {
+            edit += 1;
+            std::fs::write(&file, corpus::text(0, edit)).expect("a save");
+            line.clear();
+            lines.read_line(&mut line).expect("the next plan");
+        });
+        watch.kill().expect("its end");
+        watch.wait().expect("its end");
+        std::fs::write(&file, corpus::text(0, 0)).expect("as it was");
+    }
+}
+
 /// What a created stock costs in signatures: the request is signed, the answer verified.
 #[divan::bench_group(sample_count = 50)]
 mod keys {
