@@ -294,3 +294,15 @@ fn a_product_coupon_with_too_many_stocks_is_told_by_who_reads_everything() {
         assert_eq!(basis.view.unwrap().lock.stocks.len(), 201);
     }
 }
+
+#[test]
+fn what_was_written_the_moment_before_it_was_read_is_not_kept() {
+    let mut place = settled();
+    // A slow machine may take longer than a step of time between two lines; not every time.
+    let is_read_again = (0..20).any(|_| {
+        place.carry_out(&Event::Write(0, 0, false));
+        place.cached();
+        place.cached().loaded.files == 1
+    });
+    assert!(is_read_again);
+}
