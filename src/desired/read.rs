@@ -126,7 +126,7 @@ const NOTABLE: [bool; 256] = {
 };
 
 /// Whether both readers surely say the same of a text, so that the fast one may read it: no anchors,
-/// tags, merges or directives, no numbers in forms that programs disagree about.
+/// aliases, tags, merges or directives, no numbers in forms that programs disagree about.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let at = |index: usize| bytes.get(index).copied().unwrap_or(b' ');
@@ -137,7 +137,8 @@ fn is_plain(text: &str) -> bool {
         }
         let next = at(index + 1);
         let strange = match byte {
-            b'&' | b'*' | b'!' | b'%' | 0x7f => true,
+            0x7f => true,
+            b'&' | b'*' | b'!' | b'%' => !goes_on(bytes, index),
             b'\r' => next != b'\n',
             0..=0x09 | 0x0b..=0x1f => true,
             b'<' => next == b'<',
@@ -211,6 +212,13 @@ impl Brackets {
     }
 }
 
+/// Whether a text or a comment that began earlier on the line goes on here, as in `30 % off`: what is
+/// an anchor, an alias, a tag or a directive stands where a value may begin.
+fn goes_on(bytes: &[u8], index: usize) -> bool {
+    let before = bytes[..index].iter().rev().find(|byte| **byte != b' ');
+    before.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
+}
+
 /// Whether a value may begin here.
 fn begins_value(bytes: &[u8], index: usize) -> bool {
     let before = |back: usize| index.checked_sub(back).and_then(|at| bytes.get(at));
@@ -237,7 +245,8 @@ pub fn fast(text: &str, file: &Arc<str>, now: Timestamp) -> Option<Vec<DesiredSt
             serde_ignored::deserialize(document, |_| unknown = true).ok()?;
         // An empty document is one of nulls only: the careful reader tells it from a wrong one.
         let document = read.filter(|_| !unknown)?;
-        if !validate::check(&document, now).is_empty() {
+        // To this reader a null is an empty list or mapping; to the careful one it is an error.
+        if document.stock.has_empty_parts() || !validate::check(&document, now).is_empty() {
             return None;
         }
         stocks.push(desired(document, file, stocks.len())?);

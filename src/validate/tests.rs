@@ -403,6 +403,28 @@ fn texts_that_readers_once_disagreed_about_are_read_alike() {
         let fine = strange.ends_with("\n  }");
         assert_eq!(read.1.is_empty(), fine, "{strange}");
     }
+    let tea = include_str!("../../examples/spring-campaign/stocks/drinks/afternoon-tea.yaml");
+    let days = "        day_list: [MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY]\n";
+    let hours = "          - { begin_time: 50400, end_time: 61200 } # 14:00 to 17:00\n";
+    for (good, strange) in [
+        // What stands under a key is taken away, so that its value is null.
+        (hours.to_owned(), String::new()),
+        (days.to_owned(), "        day_list:\n".to_owned()),
+        (format!("{days}        day_period_list:\n{hours}"), String::new()),
+        (days.to_owned(), "        day_list: []\n".to_owned()),
+        // Marks that mean something only where a value begins.
+        ("30 % off".to_owned(), "30 % off & more! 2 * 3".to_owned()),
+        ("工作日下午茶七折".to_owned(), "七折 & 30 % off!".to_owned()),
+        ("工作日下午茶七折".to_owned(), "%七折".to_owned()),
+        ("工作日下午茶七折".to_owned(), "!七折".to_owned()),
+        ("工作日下午茶七折".to_owned(), "&a 七折".to_owned()),
+        ("工作日下午茶七折".to_owned(), "\n    & 七折".to_owned()),
+    ] {
+        let text = tea.replace(&good, &strange);
+        assert_ne!(text, tea);
+        let read = check_text("a.yaml", &text, now());
+        assert_eq!(read, check_text_carefully("a.yaml", &text, now()), "{strange}");
+    }
 }
 
 #[test]
@@ -646,6 +668,10 @@ fn any_yaml() -> impl Strategy<Value = String> {
         "@",
         "`",
         "%",
+        " & ",
+        " * ",
+        "!",
+        " % ",
         "+1",
         "\\n",
         "\"\\u0041\"",

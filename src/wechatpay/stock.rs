@@ -490,6 +490,19 @@ impl Stock {
         let many = self.sequential_usage_rule.as_ref().map(|rule| &rule.coupon_available_period);
         single.or(many)
     }
+
+    /// Whether a list or an object in it is empty that may be.
+    #[must_use]
+    pub fn has_empty_parts(&self) -> bool {
+        let Some(period) = self.period() else { return false };
+        let weekly = period.weekly_available_period.as_ref();
+        weekly.is_some_and(|weekly| {
+            let WeeklyAvailablePeriod { day_list, day_period_list } = weekly;
+            day_list.as_ref().is_none_or(Vec::is_empty) && day_period_list.is_none()
+                || day_list.as_ref().is_some_and(Vec::is_empty)
+                || day_period_list.as_ref().is_some_and(Vec::is_empty)
+        }) || period.irregular_available_period_list.as_ref().is_some_and(Vec::is_empty)
+    }
 }
 
 /// Which stores accept the coupon. 可用门店范围。
