@@ -12,7 +12,6 @@ pub mod lockfile;
 pub mod parallel;
 pub mod plain;
 pub mod plan;
-pub mod quick_hash;
 pub mod render;
 pub mod sandbox;
 pub mod saved_plan;

@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::quick_hash::QuickHasher;
+use rustc_hash::FxHasher;
+
 use crate::stamp::Stamp;
 use crate::workspace::SCRATCH;
 
@@ -190,10 +191,9 @@ impl Contents<'_> {
     }
 }
 
-/// Against damage by chance. Each step of the hash is one to one, so that no single damaged word goes
-/// unseen.
+/// Against damage by chance.
 pub(super) fn checksum(bytes: &[u8]) -> [u8; SUM] {
-    let mut hasher = QuickHasher::default();
+    let mut hasher = FxHasher::default();
     hasher.write(bytes);
     hasher.write_usize(bytes.len());
     hasher.finish().to_le_bytes()

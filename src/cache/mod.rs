@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::config::Config;
 use crate::desired::files::{FilesError, Found};
@@ -21,7 +22,6 @@ use crate::identity::StockName;
 use crate::lockfile::Lock;
 use crate::lockfile::hold::{self, HoldError, View};
 use crate::lockfile::journal::Journal;
-use crate::quick_hash::{QuickMap, QuickSet};
 use crate::stamp::Stamp;
 use crate::wechatpay::stock::limits;
 use format::{Cache, CachedFile, CachedLock, Contents, Outline};
@@ -139,7 +139,7 @@ impl<'a> Base<'a> {
 struct Prepared<'a> {
     base: &'a Base<'a>,
     held: Held<'a>,
-    files: QuickMap<&'a str, &'a CachedFile<'a>>,
+    files: FxHashMap<&'a str, &'a CachedFile<'a>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -219,14 +219,14 @@ impl<'a> Contents<'a> {
 
 /// What a lock holds.
 struct Held<'a> {
-    by_name: QuickMap<&'a str, &'a Outline<'a>>,
+    by_name: FxHashMap<&'a str, &'a Outline<'a>>,
     /// How many stocks each product coupon has.
-    counts: QuickMap<&'a str, usize>,
+    counts: FxHashMap<&'a str, usize>,
 }
 
 impl<'a> Held<'a> {
     fn new(entries: &'a [Outline<'a>]) -> Self {
-        let mut counts = QuickMap::default();
+        let mut counts = FxHashMap::default();
         for entry in entries {
             *counts.entry(entry.product_coupon_id).or_default() += 1;
         }
@@ -257,7 +257,7 @@ impl<'a> Held<'a> {
         unchanged: impl Iterator<Item = &'b Outline<'b>>,
         others: &[Arc<DesiredStock>],
     ) -> bool {
-        let mut contents = QuickSet::default();
+        let mut contents = FxHashSet::default();
         contents.reserve(self.by_name.len());
         let mut is_new = |stock: &Outline<'_>| contents.insert((stock.content, stock.generation));
         let stands_twice = !unchanged.into_iter().all(&mut is_new);
@@ -272,7 +272,7 @@ impl<'a> Held<'a> {
     /// Whether these stocks, and those that it holds, could be too many for a product coupon.
     fn is_crowded(&self, stocks: &[Arc<DesiredStock>]) -> bool {
         let most = limits::LIVE_STOCKS;
-        let mut counts: QuickMap<&str, usize> = QuickMap::default();
+        let mut counts: FxHashMap<&str, usize> = FxHashMap::default();
         for stock in stocks {
             let coupon = stock.product_coupon_id.as_str();
             let entry = self.by_name.get(stock.name.as_str());

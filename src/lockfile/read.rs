@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{Entry, Lock, VERSION};
 use crate::identity::StockName;
+use crate::parallel;
 
 /// Why a lock was refused. The caller names the file.
 #[derive(Debug, Error)]
@@ -108,6 +109,41 @@ pub fn parse_for(bytes: &[u8], brand_id: &str) -> Result<Lock, LockError> {
 /// When the bytes are not a whole lock of this version.
 pub fn parse(bytes: &[u8]) -> Result<Lock, LockError> {
     let text = std::str::from_utf8(bytes).map_err(|e| LockError::NotUtf8(e.valid_up_to()))?;
+    match by_lines(text) {
+        Some(lock) => Ok(lock),
+        // In another form, or wrong: then it is said what is.
+        None => whole(text),
+    }
+}
+
+/// A lock as couponctl writes it, its lines read on all cores. None when it has another form, or is not
+/// to be read.
+pub(super) fn by_lines(text: &str) -> Option<Lock> {
+    let (head, entries) = text.strip_suffix("\n}}\n")?.split_once('\n')?;
+    // As the only `stocks` there is, since a second one is refused.
+    head.strip_suffix(",\"stocks\":{")?;
+    let mut lock = whole(&format!("{head}}}}}")).ok().filter(|lock| lock.stocks.is_empty())?;
+    let lines: Vec<&str> = entries.split('\n').collect();
+    let last = lines.len() - 1;
+    let ends_right = |(index, line): (usize, &&str)| line.ends_with(',') == (index < last);
+    if !lines.iter().enumerate().all(ends_right) {
+        return None;
+    }
+    let stocks: Option<Vec<_>> = parallel::map(&lines, |line| entry(line)).into_iter().collect();
+    let stocks = stocks.filter(|stocks| stocks.is_sorted_by(|(a, _), (b, _)| a < b))?;
+    lock.stocks = stocks.into_iter().collect();
+    Some(lock)
+}
+
+/// The entry of a line, with or without the comma at its end.
+fn entry(line: &str) -> Option<(StockName, Entry)> {
+    let line = line.strip_suffix(',').unwrap_or(line);
+    let (name, entry) = line.strip_prefix('"')?.split_once("\":")?;
+    Some((StockName::parse(name)?, serde_json::from_str(entry).ok()?))
+}
+
+/// A lock in any form, read from its first byte to its last.
+pub(super) fn whole(text: &str) -> Result<Lock, LockError> {
     if text.trim().is_empty() {
         return Err(LockError::Empty);
     }

@@ -87,6 +87,24 @@ fn what_this_version_does_not_know_survives_a_rewrite_and_white_space_does_not()
 }
 
 #[test]
+fn lines_in_another_place_are_not_taken_for_entries() {
+    let mut lock = Lock::empty("120344");
+    lock.fold([learned(made("a", "11", 'a'), true), learned(made("b", "22", 'b'), true)]);
+    let text = String::from_utf8(write::to_bytes(&lock)).unwrap();
+    assert_eq!(read::by_lines(&text).as_ref(), Some(&lock));
+    for head in ["\"stocks\":{},\"x\":{", "\"stocks\":{},\"x,\\\"stocks\":{", "\"x\":{\"stocks\":{"]
+    {
+        assert_eq!(read::by_lines(&text.replace("\"stocks\":{", head)), None, "{head}");
+    }
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.swap(1, 2);
+    assert_eq!(read::by_lines(&(lines.join("\n") + "\n")), None, "not in order");
+    let twice = text.replace("\"b\":", "\"a\":");
+    assert_eq!(read::by_lines(&twice), None);
+    assert!(read::parse(twice.as_bytes()).unwrap_err().to_string().contains("twice"));
+}
+
+#[test]
 fn a_replaced_stock_is_superseded_and_one_that_comes_back_is_not() {
     let mut lock = Lock::empty("1");
     let mut holders = lock.holders();
@@ -332,6 +350,9 @@ proptest! {
         let bytes = write::to_bytes(&lock);
         let read = read::parse(&bytes).unwrap();
         prop_assert_eq!(&read, &lock);
+        let text = std::str::from_utf8(&bytes).unwrap();
+        prop_assert_eq!(&read::whole(text).unwrap(), &lock);
+        prop_assert_eq!(read::by_lines(text), (!lock.stocks.is_empty()).then_some(lock.clone()));
         prop_assert_eq!(write::to_bytes(&read), bytes.clone());
         prop_assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), lock.stocks.len() + 2);
     }
@@ -347,6 +368,27 @@ proptest! {
         changed[cut] = byte;
         // Changed values can make another lock, but never a panic.
         let _ = read::parse(&changed);
+    }
+
+    #[test]
+    fn what_is_read_by_lines_is_read_alike_as_a_whole(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, 0..12_usize), 0..4)
+    ) {
+        let scraps = ["", "\"", "{", "}", ",", "\n", "}}\n", "\\", ",\"stocks\":{", "\"b\":", " ", "\"x\":{},"];
+        let mut lock = Lock::empty("120344");
+        for (of, id) in [("a", "11"), ("b", "22"), ("c", "33")] {
+            lock.fold([learned(made(of, id, 'a'), true)]);
+        }
+        let mut text: Vec<char> = String::from_utf8(write::to_bytes(&lock)).unwrap().chars().collect();
+        for (at, cut, scrap) in changes {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, scraps[scrap].chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Some(read) = read::by_lines(&text) {
+            prop_assert_eq!(read::whole(&text).unwrap(), read, "{}", text);
+        }
     }
 
     #[test]

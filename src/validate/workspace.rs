@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::rule::Rule;
 use crate::desired::DesiredStock;
 use crate::identity::StockName;
-use crate::quick_hash::QuickMap;
 use crate::wechatpay::stock::limits;
 
 /// A rule that several documents break together.
@@ -32,7 +33,7 @@ pub fn clashes(stocks: &[Arc<DesiredStock>]) -> Vec<Clash> {
     let mut found = Vec::new();
     // The first of each name.
     let mut first = 0;
-    let mut contents = QuickMap::default();
+    let mut contents = FxHashMap::default();
     contents.reserve(stocks.len());
     for (here, stock) in stocks.iter().enumerate() {
         if here > 0 && stocks[first].name == stock.name {
@@ -76,8 +77,8 @@ pub fn too_many_stocks<'a>(
     locked: impl Iterator<Item = (&'a StockName, &'a str)> + Clone,
     is_over: impl Fn(&StockName) -> bool,
 ) -> Vec<Clash> {
-    let mut counts: QuickMap<&str, usize> = QuickMap::default();
-    let mut last: QuickMap<&str, usize> = QuickMap::default();
+    let mut counts: FxHashMap<&str, usize> = FxHashMap::default();
+    let mut last: FxHashMap<&str, usize> = FxHashMap::default();
     for (index, stock) in stocks.iter().enumerate() {
         *counts.entry(&stock.product_coupon_id).or_default() += 1;
         last.insert(&stock.product_coupon_id, index);
