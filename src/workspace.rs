@@ -17,7 +17,7 @@ use crate::lockfile::journal::Intent;
 use crate::lockfile::{self, Lock};
 use crate::plan::guardrails::Overridden;
 use crate::plan::scope::{TargetError, Targets};
-use crate::plan::{self, Plan};
+use crate::plan::{self, PassedOver, Plan};
 use crate::validate;
 
 /// Scratch space of a workspace, safe to delete at any time.
@@ -30,8 +30,8 @@ pub struct Workspace {
     pub config: Config,
     /// Its stocks in order of name.
     pub stocks: Vec<Arc<DesiredStock>>,
-    /// Names of further stocks, which were not read since they are as the lock has them.
-    pub unchanged: Vec<StockName>,
+    /// Further stocks, which were not read since they are as the lock has them.
+    pub passed_over: PassedOver,
     /// What is allowed in its files, but likely not wanted.
     pub warnings: Vec<Diagnostic>,
 }
@@ -56,10 +56,10 @@ pub struct Choice {
 }
 
 impl Workspace {
-    /// The workspace with further stocks, of which it is known that they are as the lock has them.
+    /// The workspace with further stocks, which were not read.
     #[must_use]
-    pub fn beside(self, unchanged: Vec<StockName>) -> Self {
-        Self { unchanged, ..self }
+    pub fn beside(self, passed_over: PassedOver) -> Self {
+        Self { passed_over, ..self }
     }
 
     /// Holds the stocks against a lock and the guardrails.
@@ -72,7 +72,7 @@ impl Workspace {
         open: Vec<Intent>,
         choice: &Choice,
     ) -> Result<Plan, TargetError> {
-        let mut plan = plan::plan_beside(&self.unchanged, &self.stocks, lock, open);
+        let mut plan = plan::plan_beside(&self.passed_over, &self.stocks, lock, open);
         choice.targets.narrow(&mut plan, self.stocks.iter().map(|stock| &**stock), lock)?;
         plan.breaches = self.config.guardrails.breaches(&plan, &choice.overridden);
         Ok(plan)

@@ -8,18 +8,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::stamp::Stamp;
 use crate::workspace::SCRATCH;
 
 /// First bytes of the file, with the version of its format.
-const MAGIC: &[u8] = b"couponctl cache 1\n";
+const MAGIC: &[u8] = b"couponctl cache 2\n";
 /// Bytes of the checksum.
 const SUM: usize = 8;
 
 /// A stock as far as it takes to tell whether it is the one that another place has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Outline<'a> {
     /// Its name.
     pub name: &'a str,
@@ -54,12 +54,12 @@ pub struct CachedLock<'a> {
     pub brand_id: &'a str,
     /// How it looked as it was read.
     pub stamp: Stamp,
-    /// Its entries in order of name.
+    /// Its entries in order of name, no two of one content, and of no product coupon more than may be.
     pub entries: Vec<Outline<'a>>,
 }
 
 /// What a cache holds.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Contents<'a> {
     /// Stock files in order of path.
     pub files: Vec<CachedFile<'a>>,
@@ -67,6 +67,8 @@ pub struct Contents<'a> {
     pub stocks: Vec<Outline<'a>>,
     /// The lock that was planned against.
     pub lock: Option<CachedLock<'a>>,
+    /// For each of the stocks whether it is an entry of that lock, and the only one that is this entry.
+    pub locked: Vec<bool>,
 }
 
 /// A cache as it is on disk, its checksum found right.
@@ -131,19 +133,34 @@ impl Cache {
                 contents.files.push(CachedFile { path, stamp, until, stocks });
             }
         }
+        contents.locked = vec![false; contents.stocks.len()];
         if rest.number()? == 1 {
             let (path, brand_id, stamp) = (rest.text()?, rest.text()?, rest.stamp()?);
-            let entries: Option<Vec<_>> = (0..rest.count()?).map(|_| rest.outline()).collect();
-            let lock = CachedLock { path, brand_id, stamp, entries: entries? };
+            let count = rest.count()?;
+            let mut entries = Vec::with_capacity(count);
+            for _ in 0..count {
+                entries.push(match usize::try_from(rest.number()?).ok()?.checked_sub(1) {
+                    Some(index) => {
+                        *contents.locked.get_mut(index)? = true;
+                        contents.stocks[index]
+                    }
+                    None => rest.outline()?,
+                });
+            }
+            let lock = CachedLock { path, brand_id, stamp, entries };
             contents.lock = Some(lock).filter(|lock| !lock.stamp.is_young(self.written));
         }
-        let in_order = contents.files.is_sorted_by(|a, b| a.path < b.path)
-            && contents.lock.iter().all(|lock| lock.entries.is_sorted_by(|a, b| a.name < b.name));
-        (rest.0.is_empty() && in_order).then_some(contents)
+        rest.0.is_empty().then_some(contents)
     }
 }
 
 impl Contents<'_> {
+    /// Whether a cache of these contents would be the same file.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.files, &self.stocks, &self.lock) == (&other.files, &other.stocks, &other.lock)
+    }
+
     /// Puts the contents in the place of what the cache of a workspace held: whoever reads it
     /// meanwhile sees the old or the new one, and of two who write the last one counts.
     ///
@@ -171,11 +188,18 @@ impl Contents<'_> {
         let kept = |stamp: &Stamp| stamp.to_numbers().is_some();
         let files = || self.files.iter().filter(|file| kept(&file.stamp));
         push_number(&mut bytes, files().count() as u64);
+        // Each stock is written once: an entry of the lock that is a stock of a file is its number.
+        let (mut number, mut numbers) = (0_u64, FxHashMap::default());
         for file in files() {
             push_text(&mut bytes, file.path);
             push_stamp(&mut bytes, &file.stamp);
             push_number(&mut bytes, file.until.cast_unsigned());
-            push_outlines(&mut bytes, &self.stocks[file.stocks.clone()]);
+            push_number(&mut bytes, file.stocks.len() as u64);
+            for stock in &self.stocks[file.stocks.clone()] {
+                number += 1;
+                numbers.insert(stock, number);
+                push_outline(&mut bytes, stock);
+            }
         }
         let lock = self.lock.as_ref().filter(|lock| kept(&lock.stamp));
         push_number(&mut bytes, lock.is_some().into());
@@ -183,7 +207,14 @@ impl Contents<'_> {
             push_text(&mut bytes, lock.path);
             push_text(&mut bytes, lock.brand_id);
             push_stamp(&mut bytes, &lock.stamp);
-            push_outlines(&mut bytes, &lock.entries);
+            push_number(&mut bytes, lock.entries.len() as u64);
+            for entry in &lock.entries {
+                let number = numbers.get(entry).copied().unwrap_or_default();
+                push_number(&mut bytes, number);
+                if number == 0 {
+                    push_outline(&mut bytes, entry);
+                }
+            }
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
@@ -214,14 +245,11 @@ fn push_stamp(bytes: &mut Vec<u8>, stamp: &Stamp) {
     }
 }
 
-fn push_outlines(bytes: &mut Vec<u8>, outlines: &[Outline<'_>]) {
-    push_number(bytes, outlines.len() as u64);
-    for outline in outlines {
-        push_text(bytes, outline.name);
-        push_text(bytes, outline.product_coupon_id);
-        push_number(bytes, outline.generation.cast_unsigned());
-        bytes.extend_from_slice(&outline.content);
-    }
+fn push_outline(bytes: &mut Vec<u8>, outline: &Outline<'_>) {
+    push_text(bytes, outline.name);
+    push_text(bytes, outline.product_coupon_id);
+    push_number(bytes, outline.generation.cast_unsigned());
+    bytes.extend_from_slice(&outline.content);
 }
 
 /// What is still to be read. Each method is None where there is not what should be there.

@@ -6,7 +6,6 @@ pub mod format;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -15,13 +14,14 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::config::Config;
-use crate::desired::files::{FilesError, Found};
+use crate::desired::files::{FilesError, Finder, Found};
 use crate::desired::memory::Memory;
 use crate::desired::{self, DesiredStock, Loaded};
 use crate::identity::StockName;
 use crate::lockfile::Lock;
 use crate::lockfile::hold::{self, HoldError, View};
 use crate::lockfile::journal::Journal;
+use crate::plan::PassedOver;
 use crate::stamp::Stamp;
 use crate::wechatpay::stock::limits;
 use format::{Cache, CachedFile, CachedLock, Contents, Outline};
@@ -31,8 +31,8 @@ use format::{Cache, CachedFile, CachedLock, Contents, Outline};
 pub struct Basis {
     /// What the files say that were read and may differ from the lock.
     pub loaded: Loaded,
-    /// Names of stocks that are as the lock has them.
-    pub unchanged: Vec<StockName>,
+    /// The others, which are as the lock has them.
+    pub passed_over: PassedOver,
     /// Lock and journal. The lock is empty where all stocks are as it has them: no more is needed of
     /// it then. When it is not whole, everything else is as if it were read without a cache: problems
     /// in files come first.
@@ -46,45 +46,58 @@ pub struct Basis {
 /// When a pattern of the settings cannot be used.
 pub fn survey(config: &Config, lock_path: &Path, now: Timestamp) -> Result<Basis, FilesError> {
     let mut memory = Memory::new(&config.root, &config.stocks)?;
-    let (cache, base, entries) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+    let (cache, base) = (OnceLock::new(), OnceLock::new());
     let prepare = || {
         let cache: &Option<Cache> = cache.get_or_init(|| Cache::read(&config.root));
-        let base = base.get_or_init(|| Base::read(cache.as_ref(), config, lock_path));
-        let entries: &Cow<'_, [Outline<'_>]> = entries.get_or_init(|| base.entries());
-        Prepared::new(base, entries)
+        Prepared::new(base.get_or_init(|| Base::read(cache.as_ref(), config, lock_path)))
     };
-    let (Prepared { base: known, held, .. }, aside) =
-        memory.look_past(now, prepare, |prepared, found| prepared.still(found, now));
+    let (prepared, aside) = memory
+        .look_past(now, prepare, |prepared, finder, found| prepared.still(finder, found, now));
+    let known = prepared.base;
+    let is_lock_known = known.view.is_none();
+    let passed_over = || aside.iter().flat_map(|file| known.cached.stocks_of(file));
+    let count = passed_over().count();
+    let is_all_as_it_was = is_lock_known
+        && memory.is_empty()
+        && aside.len() == known.cached.files.len()
+        && count == known.entries().count();
+    if is_all_as_it_was {
+        return Ok(Basis::without_lock(Loaded::default(), count, &config.brand_id));
+    }
+    let held = prepared.held();
     let mut loaded = memory.loaded();
-    let cached = &known.cached;
-    let unchanged = || aside.iter().flat_map(|file| cached.stocks_of(file));
-    // What stands twice or too often is told by who has read all of it.
-    let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(unchanged(), &loaded.stocks);
-    let is_settled = !in_doubt && held.is_all_of(unchanged().count(), &loaded.stocks);
-    let entries = entries.get().map(|entries| &entries[..]).unwrap_or_default();
-    save(&config.root, cached, &aside, &memory, known.view.is_none(), || {
-        known.lock(config, lock_path, entries)
+    save(&config.root, &known.cached, &aside, &memory, is_lock_known, || {
+        known.lock(config, lock_path, held)
     });
-    let whole =
-        (known.view.is_none() && !is_settled).then(|| hold::view(lock_path, &config.brand_id));
+    // What stands twice or too often is told by who has read all of it.
+    let mut in_doubt = held.is_crowded(&loaded.stocks) || held.clash(passed_over(), &loaded.stocks);
+    if is_lock_known && !in_doubt && held.is_all_of(count, &loaded.stocks) {
+        let count = count + std::mem::take(&mut loaded.stocks).len();
+        return Ok(Basis::without_lock(loaded, count, &config.brand_id));
+    }
+    let whole = is_lock_known.then(|| hold::view(lock_path, &config.brand_id));
     if let Some(Ok(view)) = &whole {
         // It may have been written this very moment.
-        in_doubt |= !outlines_of(&view.lock).eq(entries.iter().copied());
+        in_doubt |= !outlines_of(&view.lock).eq(known.entries());
     }
-    let mut unchanged: Vec<_> =
-        unchanged().filter_map(|stock| StockName::parse(stock.name)).collect();
+    let names = passed_over().filter_map(|stock| StockName::parse(stock.name)).collect();
     let read_all_of_it = aside.is_empty();
-    let view = whole.or_else(|| base.into_inner()?.view);
-    let nothing = || View { lock: Lock::empty(&config.brand_id), journal: Journal::default() };
-    let view = view.unwrap_or_else(|| Ok(nothing()));
+    drop(prepared);
+    let Some(view) = whole.or_else(|| base.into_inner()?.view) else {
+        return pass_over(config, lock_path, now);
+    };
     if !read_all_of_it && (in_doubt || view.is_err()) {
         return read_all(config, view, now);
     }
-    if is_settled {
-        unchanged.extend(loaded.stocks.drain(..).map(|stock| stock.name.clone()));
-        unchanged.sort_unstable();
+    Ok(Basis { loaded, passed_over: PassedOver { count, names }, view })
+}
+
+impl Basis {
+    /// Where all stocks are as the lock has them, so that no more of it is needed.
+    fn without_lock(loaded: Loaded, count: usize, brand_id: &str) -> Self {
+        let view = View { lock: Lock::empty(brand_id), journal: Journal::default() };
+        Self { loaded, passed_over: PassedOver { count, names: Vec::new() }, view: Ok(view) }
     }
-    Ok(Basis { loaded, unchanged, view })
 }
 
 /// What is known before a file is looked at.
@@ -113,46 +126,59 @@ impl<'a> Base<'a> {
     }
 
     /// The entries of the lock in order of name.
-    fn entries(&self) -> Cow<'_, [Outline<'_>]> {
-        match (&self.view, &self.cached.lock) {
-            (Some(view), _) => view.iter().flat_map(|view| outlines_of(&view.lock)).collect(),
-            (None, Some(lock)) => Cow::Borrowed(&lock.entries),
-            (None, None) => Cow::default(),
-        }
+    fn entries(&self) -> impl Iterator<Item = Outline<'_>> {
+        let read = self.view.iter().flatten().flat_map(|view| outlines_of(&view.lock));
+        let cached = self.cached.lock.as_ref().filter(|_| self.view.is_none());
+        read.chain(cached.into_iter().flat_map(|lock| lock.entries.iter().copied()))
     }
 
-    /// The lock as the cache is to have it. One that was just written may be another one unseen.
+    /// The lock as the cache is to have it. One that was just written may be another one unseen, and
+    /// of one in which something stands twice or too often more must be told than the cache could.
     fn lock<'b>(
         &'b self,
         config: &'b Config,
         lock_path: &'b Path,
-        entries: &[Outline<'b>],
+        held: &Held<'_>,
     ) -> Option<CachedLock<'b>> {
         let Some(view) = &self.view else { return self.cached.lock.clone() };
         let stamp = self.looks.filter(|stamp| view.is_ok() && !stamp.is_young(self.read_at))?;
         let path = name_of(config, lock_path)?;
-        Some(CachedLock { path, brand_id: &config.brand_id, stamp, entries: entries.to_vec() })
+        let entries: Vec<_> = self.entries().collect();
+        let is_plain = !held.is_crowded(&[]) && !held.clash(&entries, &[]);
+        is_plain.then_some(CachedLock { path, brand_id: &config.brand_id, stamp, entries })
     }
 }
 
 /// What each file is held against.
 struct Prepared<'a> {
     base: &'a Base<'a>,
-    held: Held<'a>,
     files: FxHashMap<&'a str, &'a CachedFile<'a>>,
+    /// Most plans do without.
+    held: OnceLock<Held<'a>>,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(base: &'a Base<'a>, entries: &'a [Outline<'a>]) -> Self {
+    fn new(base: &'a Base<'a>) -> Self {
         let files = base.cached.files.iter().map(|file| (file.path, file)).collect();
-        Self { base, held: Held::new(entries), files }
+        Self { base, files, held: OnceLock::new() }
+    }
+
+    fn held(&self) -> &Held<'a> {
+        self.held.get_or_init(|| Held::new(self.base.entries()))
     }
 
     /// The entry of a file that need not be read: it is as it was, and the lock has all its stocks.
-    fn still(&self, found: &Found, now: Timestamp) -> Option<&'a CachedFile<'a>> {
-        let file = self.files.get(found.path.as_str()).filter(|file| file.is_still(found, now))?;
-        let stocks = self.base.cached.stocks_of(file);
-        stocks.iter().all(|stock| self.held.holds(stock)).then_some(*file)
+    fn still(&self, finder: &Finder, found: &Found, now: Timestamp) -> Option<&'a CachedFile<'a>> {
+        let file = *self.files.get(found.path.as_str())?;
+        if file.until <= now.as_second() || finder.stamp(found) != Some(file.stamp) {
+            return None;
+        }
+        let cached = &self.base.cached;
+        let is_held = match self.base.view {
+            None => cached.locked[file.stocks.clone()].iter().all(|locked| *locked),
+            Some(_) => cached.stocks_of(file).iter().all(|stock| self.held().holds(stock)),
+        };
+        is_held.then_some(file)
     }
 }
 
@@ -170,7 +196,7 @@ fn read_all(
     now: Timestamp,
 ) -> Result<Basis, FilesError> {
     let loaded = desired::load(&config.root, &config.stocks, now)?;
-    Ok(Basis { loaded, unchanged: Vec::new(), view })
+    Ok(Basis { loaded, passed_over: PassedOver::default(), view })
 }
 
 /// Which lock it is: that of the API, or the sandbox's.
@@ -204,13 +230,6 @@ fn outline_of(stock: &DesiredStock) -> Outline<'_> {
     }
 }
 
-impl CachedFile<'_> {
-    /// Whether the file looks as it did, and the rules say the same of it.
-    fn is_still(&self, found: &Found, now: Timestamp) -> bool {
-        found.looks_like(&self.stamp) && self.until > now.as_second()
-    }
-}
-
 impl<'a> Contents<'a> {
     fn stocks_of(&self, file: &CachedFile<'_>) -> &[Outline<'a>] {
         &self.stocks[file.stocks.clone()]
@@ -219,18 +238,19 @@ impl<'a> Contents<'a> {
 
 /// What a lock holds.
 struct Held<'a> {
-    by_name: FxHashMap<&'a str, &'a Outline<'a>>,
+    by_name: FxHashMap<&'a str, Outline<'a>>,
     /// How many stocks each product coupon has.
     counts: FxHashMap<&'a str, usize>,
 }
 
 impl<'a> Held<'a> {
-    fn new(entries: &'a [Outline<'a>]) -> Self {
+    fn new(entries: impl Iterator<Item = Outline<'a>>) -> Self {
+        let by_name: FxHashMap<_, _> = entries.map(|entry| (entry.name, entry)).collect();
         let mut counts = FxHashMap::default();
-        for entry in entries {
+        for entry in by_name.values() {
             *counts.entry(entry.product_coupon_id).or_default() += 1;
         }
-        Self { by_name: entries.iter().map(|entry| (entry.name, entry)).collect(), counts }
+        Self { by_name, counts }
     }
 
     /// Whether a stock is the one that the lock has under its name. The hash is of the product coupon
@@ -254,7 +274,7 @@ impl<'a> Held<'a> {
     /// of one content too.
     fn clash<'b>(
         &self,
-        unchanged: impl Iterator<Item = &'b Outline<'b>>,
+        unchanged: impl IntoIterator<Item = &'b Outline<'b>>,
         others: &[Arc<DesiredStock>],
     ) -> bool {
         let mut contents = FxHashSet::default();
@@ -265,7 +285,7 @@ impl<'a> Held<'a> {
         stands_twice
             || others.iter().map(|stock| outline_of(stock)).any(|stock| {
                 let entry = self.by_name.get(stock.name);
-                is_there(&stock) || entry.is_some_and(|entry| is_there(entry))
+                is_there(&stock) || entry.is_some_and(is_there)
             })
     }
 
@@ -315,7 +335,7 @@ fn save<'a>(
         new.stocks.extend(stocks);
         new.files.push(CachedFile { path, stamp, until, stocks: first..new.stocks.len() });
     }
-    if new != *cached
+    if !new.is_same(cached)
         && let Err(error) = new.write(root)
     {
         tracing::debug!(%error, "the cache cannot be written");

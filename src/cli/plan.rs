@@ -80,8 +80,8 @@ fn plan(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     // A saved plan holds a hash of the lock, and a target may be any stock: both need all there is.
     let needs_all = out.is_some() || !choice.targets.patterns().is_empty();
     let survey = if no_cache || needs_all { cache::pass_over } else { cache::survey };
-    let Basis { loaded, unchanged, view } = survey(&config, &lock_path, Timestamp::now())?;
-    let workspace = workspace::accept(terminal, config, loaded)?.beside(unchanged);
+    let Basis { loaded, passed_over, view } = survey(&config, &lock_path, Timestamp::now())?;
+    let workspace = workspace::accept(terminal, config, loaded)?.beside(passed_over);
     let hold::View { lock, journal } = view?;
     workspace::check_against(terminal, &workspace, &lock)?;
     let open = journal.open.into_values().collect();

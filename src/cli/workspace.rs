@@ -10,6 +10,7 @@ use crate::desired;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
 use crate::lockfile::hold::Hold;
+use crate::plan::PassedOver;
 use crate::render::{count, problems};
 pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, settings};
 
@@ -54,7 +55,7 @@ pub fn accept(terminal: &Terminal, config: Config, loaded: desired::Loaded) -> R
     Ok(Workspace {
         config,
         stocks: loaded.stocks,
-        unchanged: Vec::new(),
+        passed_over: PassedOver::default(),
         warnings: loaded.diagnostics,
     })
 }

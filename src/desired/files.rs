@@ -1,6 +1,7 @@
 //! Finding stock files: the patterns of the settings, .gitignore respected.
 
 use std::borrow::Cow;
+use std::fs::{FileType, Metadata};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -25,36 +26,25 @@ pub enum FilesError {
     Outside(String),
 }
 
-/// A file that matches, or something in its place that cannot be one.
+/// A name that matches, as a walk came to it. No more is looked at than is asked for.
 #[derive(Debug)]
 pub struct Found {
     /// Path relative to the workspace, `/` between folders, as it is shown.
     pub path: String,
     /// The file itself.
     pub file: PathBuf,
-    /// What the walk saw of it.
-    pub(super) stamp: Option<Stamp>,
-    /// Why it cannot be read, when that is known already.
-    pub trouble: Option<String>,
+    kind: Kind,
 }
 
-/// What a walk came to.
+/// What a folder says of a name in it.
 #[derive(Debug)]
-pub enum Candidate {
-    /// A file whose name matches, or what has such a name.
-    File {
-        /// Where it is.
-        file: PathBuf,
-        /// Whether a link leads to it.
-        linked: bool,
-    },
-    /// Something that cannot be read.
-    Trouble {
-        /// Its path in the workspace.
-        path: String,
-        /// Why.
-        trouble: String,
-    },
+enum Kind {
+    File,
+    Link,
+    /// A folder, or something odder.
+    Other,
+    /// It could not be come to.
+    Trouble(String),
 }
 
 /// Finds the files of a workspace that match its patterns.
@@ -95,11 +85,15 @@ fn starts_of(root: &Path, patterns: &[String]) -> Vec<PathBuf> {
     starts
 }
 
-impl Found {
-    /// Whether it is a file that looks as one did before.
-    #[must_use]
-    pub fn looks_like(&self, before: &Stamp) -> bool {
-        self.trouble.is_none() && self.stamp.as_ref() == Some(before)
+impl Kind {
+    fn of(seen: FileType) -> Self {
+        if seen.is_file() {
+            Self::File
+        } else if seen.is_symlink() {
+            Self::Link
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -125,9 +119,8 @@ impl Finder {
         self.set.is_match(path)
     }
 
-    /// Walks to all files that match, or stand in the way of one. What is told of them is what the
-    /// names alone tell: looking at each is left to the one who is told.
-    pub fn walk(&self, mut tell: impl FnMut(Candidate)) {
+    /// Walks to all files that match, or stand in the way of one.
+    pub fn walk(&self, mut tell: impl FnMut(Found)) {
         let mut starts = self.starts.iter().filter(|start| start.exists());
         let Some(first) = starts.next() else { return };
         let mut walk = WalkBuilder::new(first);
@@ -141,34 +134,27 @@ impl Finder {
                 Ok(entry) if entry.depth() == 0 && entry.path().is_dir() => {}
                 Ok(entry) => {
                     let Some(path) = below(&self.root, entry.path()) else { continue };
-                    let linked = entry.path_is_symlink();
-                    if self.matches(&path) || linked && entry.path().is_dir() {
-                        tell(Candidate::File { file: entry.into_path(), linked });
+                    // Of a start that is a link, the type is that of what it leads to.
+                    let kind = match entry.file_type() {
+                        _ if entry.path_is_symlink() => Kind::Link,
+                        seen => seen.map_or(Kind::Other, Kind::of),
+                    };
+                    let is_link_to_folder = || matches!(kind, Kind::Link) && entry.path().is_dir();
+                    if self.matches(&path) || is_link_to_folder() {
+                        let path = path.into_owned();
+                        tell(Found { path, file: entry.into_path(), kind });
                     }
                 }
                 Err(error) => {
-                    let path = error_path(&error).and_then(|path| relative(&self.root, path));
+                    let path = error_path(&error).and_then(|path| below(&self.root, path));
                     let trouble =
                         error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    tell(Candidate::Trouble {
-                        path: path.unwrap_or_else(|| "stocks".to_owned()),
-                        trouble: format!("this cannot be read: {trouble}"),
+                    tell(Found {
+                        path: path.map_or_else(|| "stocks".to_owned(), Cow::into_owned),
+                        file: PathBuf::new(),
+                        kind: Kind::Trouble(format!("this cannot be read: {trouble}")),
                     });
                 }
-            }
-        }
-    }
-
-    /// Looks at what a walk came to.
-    #[must_use]
-    pub fn look(&self, candidate: Candidate) -> Found {
-        match candidate {
-            Candidate::File { file, linked } => {
-                let path = relative(&self.root, &file).unwrap_or_default();
-                self.describe(path, file, linked)
-            }
-            Candidate::Trouble { path, trouble } => {
-                Found { path, file: PathBuf::new(), stamp: None, trouble: Some(trouble) }
             }
         }
     }
@@ -177,24 +163,36 @@ impl Finder {
     #[must_use]
     pub fn found(&self, path: &str) -> Option<Found> {
         let file = self.root.join(path);
-        let seen = file.symlink_metadata().ok()?;
-        Some(self.describe(path.to_owned(), file, seen.is_symlink()))
+        let kind = Kind::of(file.symlink_metadata().ok()?.file_type());
+        Some(Found { path: path.to_owned(), file, kind })
     }
 
-    fn describe(&self, path: String, file: PathBuf, linked: bool) -> Found {
-        let seen = file.metadata();
-        let trouble = match &seen {
-            Ok(seen) if seen.is_file() => (linked && self.leads_out(&file))
+    /// How a file looks. None for what is no file that may be read.
+    #[must_use]
+    pub fn stamp(&self, found: &Found) -> Option<Stamp> {
+        let seen = found.file.metadata().ok().filter(Metadata::is_file)?;
+        self.trouble(found).is_none().then(|| Stamp::of(&seen))?
+    }
+
+    /// Why it cannot be read, where its kind tells that already.
+    #[must_use]
+    pub fn trouble(&self, found: &Found) -> Option<String> {
+        let is_link = match &found.kind {
+            Kind::File => return None,
+            Kind::Trouble(trouble) => return Some(trouble.clone()),
+            Kind::Link => true,
+            Kind::Other => false,
+        };
+        match found.file.metadata() {
+            Ok(seen) if seen.is_file() => (is_link && self.leads_out(&found.file))
                 .then(|| "this link leads out of the workspace".to_owned()),
             // Passed over in silence, its stocks would be missing without a word.
-            Ok(_) if linked => {
+            Ok(_) if is_link => {
                 Some("this is a link to a folder, and such links are not followed".to_owned())
             }
             Ok(_) => Some("this is a folder, not a file".to_owned()),
             Err(error) => Some(format!("this cannot be read: {error}")),
-        };
-        let stamp = seen.ok().as_ref().and_then(Stamp::of);
-        Found { path, file, stamp, trouble }
+        }
     }
 
     fn leads_out(&self, file: &Path) -> bool {

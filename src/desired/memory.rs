@@ -27,8 +27,8 @@ struct Known {
 
 impl Known {
     /// Whether there is no need to read the file again.
-    fn is_still(&self, found: &Found, now: Timestamp) -> bool {
-        self.stamp.is_some() && self.stamp == found.stamp && !self.is_over(now)
+    fn is_still(&self, finder: &Finder, found: &Found, now: Timestamp) -> bool {
+        self.stamp.is_some() && self.stamp == finder.stamp(found) && !self.is_over(now)
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -94,13 +94,14 @@ impl Memory {
     /// same as before are not among the changes.
     pub fn look(&mut self, now: Timestamp) -> Changes {
         let mut before = std::mem::take(&mut self.files);
+        let finder = &self.finder;
         let ((), looked) = sweep(
-            &self.finder,
+            finder,
             || (),
             |(), found| {
-                let still =
-                    before.get(&found.path).is_some_and(|known| known.is_still(&found, now));
-                let read = (!still).then(|| Box::new(known(&found, now)));
+                let is_still = |known: &Known| known.is_still(finder, &found, now);
+                let still = before.get(&found.path).is_some_and(is_still);
+                let read = (!still).then(|| Box::new(known(finder, &found, now)));
                 (found.path, read)
             },
         );
@@ -133,12 +134,13 @@ impl Memory {
         &mut self,
         now: Timestamp,
         prepare: impl FnOnce() -> P,
-        aside: impl Fn(&P, &Found) -> Option<T> + Sync,
+        aside: impl Fn(&P, &Finder, &Found) -> Option<T> + Sync,
     ) -> (P, Vec<T>) {
+        let finder = &self.finder;
         let (prepared, looked) =
-            sweep(&self.finder, prepare, |prepared, found| match aside(prepared, &found) {
+            sweep(finder, prepare, |prepared, found| match aside(prepared, finder, &found) {
                 Some(aside) => Err(aside),
-                None => Ok(Box::new((known(&found, now), found.path))),
+                None => Ok(Box::new((known(finder, &found, now), found.path))),
             });
         let mut passed = Vec::new();
         for file in looked {
@@ -152,6 +154,12 @@ impl Memory {
             }
         }
         (prepared, passed)
+    }
+
+    /// Whether no file is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
     /// Files that have no problem and need not be read again as long as they look as they did.
@@ -168,7 +176,7 @@ impl Memory {
     pub fn read_again(&mut self, paths: &BTreeSet<String>, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         for path in paths {
-            let new = self.finder.found(path).map(|found| known(&found, now));
+            let new = self.finder.found(path).map(|found| known(&self.finder, &found, now));
             changes.add(path.clone(), self.files.get(path), new.as_ref());
             match new {
                 Some(new) => self.files.insert(path.clone(), new),
@@ -179,7 +187,7 @@ impl Memory {
         let over: BTreeSet<String> = over.into_iter().map(|(path, _)| path.clone()).collect();
         for path in over {
             if let Some(found) = self.finder.found(&path) {
-                self.files.insert(path, known(&found, now));
+                self.files.insert(path, known(&self.finder, &found, now));
             }
         }
         changes
@@ -232,9 +240,9 @@ impl Memory {
     }
 }
 
-fn known(found: &Found, now: Timestamp) -> Known {
+fn known(finder: &Finder, found: &Found, now: Timestamp) -> Known {
     let read_at = SystemTime::now();
-    let read::FileRead { stocks, diagnostics, stamp } = read::file(found, now);
+    let read::FileRead { stocks, diagnostics, stamp } = read::file(finder, found, now);
     let ends = stocks.iter().filter_map(|stock| period::end(&stock.stock));
     Known {
         stamp: stamp.filter(|stamp| !stamp.is_young(read_at)),

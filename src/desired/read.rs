@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::diagnostic::{Diagnostic, Label, Source, Span};
-use super::files::Found;
+use super::files::{Finder, Found};
 use super::tree::{self, Flaw, Node};
 use super::{DesiredStock, StockDocument, structure};
 use crate::identity::{ContentSha256, StockName};
@@ -39,8 +39,8 @@ pub struct FileRead {
 }
 
 /// Reads and checks a file.
-pub fn file(found: &Found, now: Timestamp) -> FileRead {
-    let (text, stamp) = match text(found) {
+pub fn file(finder: &Finder, found: &Found, now: Timestamp) -> FileRead {
+    let (text, stamp) = match text(finder, found) {
         Ok(text) => text,
         Err(diagnostic) => {
             return FileRead { stocks: Vec::new(), diagnostics: vec![*diagnostic], stamp: None };
@@ -73,14 +73,14 @@ fn whole_file(
     })
 }
 
-fn text(found: &Found) -> Result<(String, Option<Stamp>)> {
+fn text(finder: &Finder, found: &Found) -> Result<(String, Option<Stamp>)> {
     let problem = |rule, message, help| whole_file(&found.path, String::new(), rule, message, help);
     let unreadable = |error: std::io::Error| {
         problem(Rule::UnreadableFile, format!("this cannot be read: {error}"), None)
     };
-    if let Some(trouble) = &found.trouble {
+    if let Some(trouble) = finder.trouble(found) {
         let help = "rename or remove it, or change `stocks` in couponctl.yaml";
-        return Err(problem(Rule::UnreadableFile, trouble.clone(), Some(help)));
+        return Err(problem(Rule::UnreadableFile, trouble, Some(help)));
     }
     let file = std::fs::File::open(&found.file).map_err(unreadable)?;
     // Before its text is read: what is written meanwhile shows in the next look.

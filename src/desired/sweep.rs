@@ -4,12 +4,12 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 
-use super::files::{Candidate, Finder, Found};
+use super::files::{Finder, Found};
 
 /// Files that are handed over at a time: few, so that all threads end at nearly the same moment.
 const BATCH: usize = 32;
 
-type Batch = Vec<(usize, Candidate)>;
+type Batch = Vec<(usize, Found)>;
 
 /// Does some work on each file of a workspace, once what it needs is prepared, which goes on beside the
 /// walk. Gives what was prepared, and the results in the order of the walk.
@@ -28,7 +28,7 @@ pub fn sweep<P: Sync, T: Send>(
             drop(send);
         });
         let prepared = prepare();
-        let drain = || drain(finder, &receive, |found| work(&prepared, found));
+        let drain = || drain(&receive, |found| work(&prepared, found));
         let results = std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(drain)).collect();
             let mut results = drain();
@@ -42,14 +42,15 @@ pub fn sweep<P: Sync, T: Send>(
         });
         (prepared, results)
     });
-    results.sort_unstable_by_key(|(number, _)| *number);
+    // Stable, since that sort takes what each thread did as one run that is in order.
+    results.sort_by_key(|(number, _)| *number);
     (prepared, results.into_iter().map(|(_, result)| result).collect())
 }
 
 fn walk(finder: &Finder, send: &Sender<Batch>) {
     let (mut number, mut batch) = (0, Batch::with_capacity(BATCH));
-    finder.walk(|candidate| {
-        batch.push((number, candidate));
+    finder.walk(|found| {
+        batch.push((number, found));
         number += 1;
         if batch.len() == BATCH {
             // Where nobody receives any more, a panic is on its way.
@@ -60,16 +61,11 @@ fn walk(finder: &Finder, send: &Sender<Batch>) {
 }
 
 /// Works until the walk is over and nothing is left.
-fn drain<T>(
-    finder: &Finder,
-    batches: &Mutex<Receiver<Batch>>,
-    work: impl Fn(Found) -> T,
-) -> Vec<(usize, T)> {
+fn drain<T>(batches: &Mutex<Receiver<Batch>>, work: impl Fn(Found) -> T) -> Vec<(usize, T)> {
     let next = || batches.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
     let mut results = Vec::new();
     while let Some(batch) = next() {
-        let done = batch.into_iter().map(|(number, file)| (number, work(finder.look(file))));
-        results.extend(done);
+        results.extend(batch.into_iter().map(|(number, found)| (number, work(found))));
     }
     results
 }

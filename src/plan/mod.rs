@@ -151,22 +151,30 @@ pub struct Conflict {
 /// Which request made which stock, and who holds it.
 type Requests<'a> = HashMap<&'a OutRequestNo, (&'a str, &'a StockName)>;
 
+/// Stocks that were not read, since it is known that they are as the lock has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// How many there are.
+    pub count: usize,
+    /// Their names; none where the lock was not read either, since then they are all that it holds.
+    pub names: Vec<StockName>,
+}
+
 /// Holds desired stocks against the lock.
 #[must_use]
 pub fn plan<S: Borrow<DesiredStock>>(desired: &[S], lock: &Lock, open: Vec<Intent>) -> Plan {
-    plan_beside(&[], desired, lock, open)
+    plan_beside(&PassedOver::default(), desired, lock, open)
 }
 
-/// Holds desired stocks against the lock, beside others of which it is known that they are as the lock
-/// has them.
+/// Holds desired stocks against the lock, beside others that were not read.
 #[must_use]
 pub fn plan_beside<S: Borrow<DesiredStock>>(
-    known: &[StockName],
+    passed_over: &PassedOver,
     desired: &[S],
     lock: &Lock,
     open: Vec<Intent>,
 ) -> Plan {
-    let mut unchanged = known.len();
+    let mut unchanged = passed_over.count;
     let (mut changed, mut new) = (Vec::new(), Vec::new());
     // Both are in order of name as a rule, and then no entry is searched for.
     let mut entries = lock.stocks.iter().peekable();
@@ -185,7 +193,7 @@ pub fn plan_beside<S: Borrow<DesiredStock>>(
     let mut gone = BTreeMap::new();
     if unchanged + changed.len() < lock.stocks.len() {
         let names = desired.iter().map(|stock| &stock.borrow().name);
-        let names: BTreeSet<_> = names.chain(known).collect();
+        let names: BTreeSet<_> = names.chain(&passed_over.names).collect();
         gone.extend(lock.stocks.iter().filter(|(name, _)| !names.contains(name)));
     }
     // By content, each list in order of name, so that the pairing does not depend on chance.

@@ -12,7 +12,7 @@ use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::files::relative;
 use crate::desired::memory::{Changes, Memory};
 use crate::lockfile::hold::{self, View};
-use crate::plan::Plan;
+use crate::plan::{PassedOver, Plan};
 use crate::stamp::Stamp;
 use crate::workspace::{self, Choice, Workspace, lock_path};
 
@@ -237,7 +237,7 @@ impl Watched {
         let workspace = Workspace {
             config: config.clone(),
             stocks,
-            unchanged: Vec::new(),
+            passed_over: PassedOver::default(),
             warnings: Vec::new(),
         };
         problems.extend(workspace.too_many_with(&view.lock));
