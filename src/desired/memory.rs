@@ -221,23 +221,37 @@ impl Memory {
     /// What the files say together.
     #[must_use]
     pub fn loaded(&self) -> Loaded {
-        let mut loaded = Loaded { files: self.files.len(), ..Loaded::default() };
-        for known in self.files.values() {
-            loaded.stocks.extend(known.stocks.iter().cloned());
-            loaded.diagnostics.extend(known.diagnostics.iter().cloned());
-        }
-        // In order of name, and of place where a name stands twice.
-        loaded
-            .stocks
-            .sort_by(|a, b| (&a.name, &a.file, a.document).cmp(&(&b.name, &b.file, b.document)));
-        let clashes = workspace::clashes(&loaded.stocks);
-        loaded.diagnostics.extend(point_at(&self.root, &loaded.stocks, &clashes));
-        loaded.diagnostics.sort_by(|a, b| {
-            let place = |d: &Diagnostic| d.span.map(|span| span.start);
-            (&a.source.path, place(a), a.rule).cmp(&(&b.source.path, place(b), b.rule))
-        });
-        loaded
+        let known = || self.files.values();
+        let stocks = known().flat_map(|known| &known.stocks).cloned().collect();
+        let diagnostics = known().flat_map(|known| &known.diagnostics).cloned().collect();
+        together(&self.root, Loaded { files: self.files.len(), stocks, diagnostics })
     }
+
+    /// What the files say together, where nobody will look at them again.
+    #[must_use]
+    pub fn into_loaded(self) -> Loaded {
+        let mut loaded = Loaded { files: self.files.len(), ..Loaded::default() };
+        for known in self.files.into_values() {
+            loaded.stocks.extend(known.stocks);
+            loaded.diagnostics.extend(known.diagnostics);
+        }
+        together(&self.root, loaded)
+    }
+}
+
+/// Puts what files say on their own in order, and adds what they say together.
+fn together(root: &Path, mut loaded: Loaded) -> Loaded {
+    // In order of name, and of place where a name stands twice.
+    loaded
+        .stocks
+        .sort_by(|a, b| (&a.name, &a.file, a.document).cmp(&(&b.name, &b.file, b.document)));
+    let clashes = workspace::clashes(&loaded.stocks);
+    loaded.diagnostics.extend(point_at(root, &loaded.stocks, &clashes));
+    loaded.diagnostics.sort_by(|a, b| {
+        let place = |d: &Diagnostic| d.span.map(|span| span.start);
+        (&a.source.path, place(a), a.rule).cmp(&(&b.source.path, place(b), b.rule))
+    });
+    loaded
 }
 
 fn known(finder: &Finder, found: &Found, now: Timestamp) -> Known {

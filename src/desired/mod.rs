@@ -78,8 +78,8 @@ pub struct Loaded {
 /// When a pattern cannot be used. Whatever is wrong with a file is among the diagnostics.
 pub fn load(root: &Path, patterns: &[String], now: Timestamp) -> Result<Loaded, FilesError> {
     let mut memory = Memory::new(root, patterns)?;
-    memory.look(now);
-    Ok(memory.loaded())
+    memory.look_past(now, || (), |(), _, _| None::<()>);
+    Ok(memory.into_loaded())
 }
 
 /// Reads and checks the text of one file, as [`load`] does.

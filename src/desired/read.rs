@@ -19,6 +19,8 @@ use crate::validate::{self, Problem};
 
 /// Largest file.
 const MOST_BYTES: u64 = 4 << 20;
+/// What a document begins with that is not the only one.
+const DOCUMENT_START: &str = "---";
 /// Most documents of a file.
 const MOST_DOCUMENTS: usize = 1000;
 
@@ -93,8 +95,13 @@ fn text(finder: &Finder, found: &Found) -> Result<(String, Option<Stamp>)> {
     if size > MOST_BYTES {
         return Err(too_large());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
+    let read = (&file).read(&mut bytes).map_err(unreadable)?;
+    bytes.truncate(read);
+    // As many as there are said to be is all, without another call to be told so.
+    if read as u64 != size {
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
     if bytes.len() as u64 > MOST_BYTES {
         return Err(too_large());
     }
@@ -131,6 +138,7 @@ fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let at = |index: usize| bytes.get(index).copied().unwrap_or(b' ');
     let mut brackets = Brackets::default();
+    let mut documents = usize::from(text.starts_with(DOCUMENT_START));
     for (index, byte) in bytes.iter().enumerate() {
         if !NOTABLE[usize::from(*byte)] {
             continue;
@@ -164,14 +172,18 @@ fn is_plain(text: &str) -> bool {
             0xc2 => next == 0x85,
             0xe2 => next == 0x80 && matches!(at(index + 2), 0xa8 | 0xa9),
             0xef => next == 0xbb,
-            b'[' | b'{' | b']' | b'}' | b'"' | b'\'' | b'\n' => brackets.leave_open(*byte),
+            b'\n' => {
+                documents += usize::from(bytes[index + 1..].starts_with(DOCUMENT_START.as_bytes()));
+                brackets.leave_open(*byte)
+            }
+            b'[' | b'{' | b']' | b'}' | b'"' | b'\'' => brackets.leave_open(*byte),
             _ => false,
         };
         if strange {
             return false;
         }
     }
-    !brackets.leave_open(b'\n') && document_starts(text) <= MOST_DOCUMENTS
+    !brackets.leave_open(b'\n') && documents <= MOST_DOCUMENTS
 }
 
 /// The brackets of a line. Where a list or mapping in brackets goes on behind its line, the readers
@@ -230,7 +242,7 @@ fn begins_value(bytes: &[u8], index: usize) -> bool {
 }
 
 fn document_starts(text: &str) -> usize {
-    text.lines().filter(|line| line.starts_with("---")).count()
+    text.lines().filter(|line| line.starts_with(DOCUMENT_START)).count()
 }
 
 /// The stocks of a text, when it is plain and nothing at all is to be said about it.
