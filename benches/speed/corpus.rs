@@ -1,5 +1,5 @@
 //! Workspaces of any size to measure with: the same number gives the same bytes on every machine.
-//! Three kinds of stock in turn, of about 1.8 KB each, 100 files a folder and 150 stocks a product
+//! Three kinds of stock in turn, of about 2 KB each, 100 files a folder and 150 stocks a product
 //! coupon.
 
 use std::fmt::Write as _;
@@ -73,7 +73,7 @@ const DISPLAY: &str = "  usage_rule_display_info:
     coupon_usage_method_list: [OFFLINE, MINI_PROGRAM]
     mini_program_appid: wx1234567890
     mini_program_path: /pages/order/index
-    usage_description: 周一至周五 14:00 至 17:00 可用。每位顾客每天限用一张，不与其他优惠同享，最终解释权归品牌所有。
+    usage_description: 周一至周五 14:00 至 17:00 可用。每位顾客每天限用一张，不与其他优惠同享，最终解释权归品牌所有。适用于全部茶饮、咖啡与现烤点心，礼盒、周边商品及外卖订单除外。到店后在收银台出示券码，由店员扫码核销，也可在小程序下单时选用。券码仅限本人使用，不可转让、兑换现金或找零；订单取消后，未过期的券将在二十四小时内退回卡包，已过期的不再退回。部分机场与高铁站门店不参加活动，名单以小程序内公布为准。如遇系统维护或网络故障，请向店员说明，由门店登记后补核销。
     coupon_available_store_info:
       description: 上海、杭州、苏州全部门店
       mini_program_appid: wx1234567890

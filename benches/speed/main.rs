@@ -111,6 +111,27 @@ mod warm {
     }
 }
 
+/// Ten times as many stocks. It takes a minute to make them: `cargo bench -- growth --ignored`.
+#[divan::bench_group(sample_count = 5, sample_size = 1, ignore)]
+mod growth {
+    use super::{Bencher, couponctl, place};
+
+    const SIZES: [usize; 2] = [10_000, 100_000];
+
+    #[divan::bench(args = SIZES)]
+    fn cold(bencher: Bencher, stocks: usize) {
+        let root = place(stocks, false);
+        bencher.bench(|| couponctl(&root, &["plan", "--format", "json", "--no-cache"]));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn warm(bencher: Bencher, stocks: usize) {
+        let root = place(stocks, true);
+        couponctl(&root, &["plan"]);
+        bencher.bench(|| couponctl(&root, &["plan", "--format", "json"]));
+    }
+}
+
 /// The lock, in memory and back.
 #[divan::bench_group(sample_count = 15, sample_size = 1)]
 mod lock {
