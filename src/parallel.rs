@@ -5,11 +5,11 @@ use std::thread;
 /// Items that one more thread is worth starting for, at some microseconds an item.
 const ITEMS_A_THREAD: usize = 256;
 
-/// How many threads a piece of work on so many items is worth.
+/// How many threads a piece of work on so many items is worth, when one is for so many of them.
 #[must_use]
-pub fn threads(items: usize) -> usize {
+pub fn threads_for(items: usize, a_thread: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    cores.min(items / ITEMS_A_THREAD + 1)
+    cores.min(items / a_thread + 1)
 }
 
 /// What the work makes of each item, in order.
@@ -23,10 +23,17 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
 
 /// What the work makes of each part of the items, one part a thread, in order.
 pub fn map_parts<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
-    let mut parts = items.chunks(items.len().div_ceil(threads(items.len())).max(1));
-    let Some(ours) = parts.next() else { return Vec::new() };
+    let threads = threads_for(items.len(), ITEMS_A_THREAD);
+    let parts: Vec<_> = items.chunks(items.len().div_ceil(threads).max(1)).collect();
+    each(&parts, |part| work(part))
+}
+
+/// What the work makes of each item, one item a thread, in order.
+pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let [ours, others @ ..] = items else { return Vec::new() };
     thread::scope(|scope| {
-        let others: Vec<_> = parts.map(|items| scope.spawn(|| work(items))).collect();
+        let work = &work;
+        let others: Vec<_> = others.iter().map(|item| scope.spawn(move || work(item))).collect();
         let mut results = vec![work(ours)];
         for other in others {
             match other.join() {

@@ -108,31 +108,63 @@ pub fn parse_for(bytes: &[u8], brand_id: &str) -> Result<Lock, LockError> {
 /// # Errors
 /// When the bytes are not a whole lock of this version.
 pub fn parse(bytes: &[u8]) -> Result<Lock, LockError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| LockError::NotUtf8(e.valid_up_to()))?;
-    match by_lines(text) {
-        Some(lock) => Ok(lock),
-        // In another form, or wrong: then it is said what is.
-        None => whole(text),
+    if let Some(lock) = by_lines(bytes) {
+        return Ok(lock);
     }
+    // In another form, or wrong: then it is said what is.
+    whole(std::str::from_utf8(bytes).map_err(|e| LockError::NotUtf8(e.valid_up_to()))?)
 }
+
+/// Bytes of a lock that one more thread is worth starting for.
+const BYTES_A_THREAD: usize = if cfg!(test) { 256 } else { 256 << 10 };
 
 /// A lock as couponctl writes it, its lines read on all cores. None when it has another form, or is not
 /// to be read.
-pub(super) fn by_lines(text: &str) -> Option<Lock> {
-    let (head, entries) = text.strip_suffix("\n}}\n")?.split_once('\n')?;
+pub(super) fn by_lines(bytes: &[u8]) -> Option<Lock> {
+    let lines = bytes.strip_suffix(b"\n}}\n")?;
+    let (head, entries) = lines.split_at(lines.iter().position(|byte| *byte == b'\n')?);
     // As the only `stocks` there is, since a second one is refused.
-    head.strip_suffix(",\"stocks\":{")?;
+    head.strip_suffix(b",\"stocks\":{")?;
+    let head = std::str::from_utf8(head).ok()?;
     let mut lock = whole(&format!("{head}}}}}")).ok().filter(|lock| lock.stocks.is_empty())?;
-    let lines: Vec<&str> = entries.split('\n').collect();
-    let last = lines.len() - 1;
-    let ends_right = |(index, line): (usize, &&str)| line.ends_with(',') == (index < last);
-    if !lines.iter().enumerate().all(ends_right) {
+    let parts = parts_of(&entries[1..]);
+    let last = parts.len() - 1;
+    let parts: Vec<_> = parts.into_iter().enumerate().collect();
+    let read = parallel::each(&parts, |(index, part)| entries_of(part, *index == last));
+    let read = read.into_iter().collect::<Option<Vec<_>>>()?;
+    let names = || read.iter().flatten().map(|(name, _)| name);
+    if !names().is_sorted_by(|a, b| a < b) {
         return None;
     }
-    let stocks: Option<Vec<_>> = parallel::map(&lines, |line| entry(line)).into_iter().collect();
-    let stocks = stocks.filter(|stocks| stocks.is_sorted_by(|(a, _), (b, _)| a < b))?;
-    lock.stocks = stocks.into_iter().collect();
+    lock.stocks = read.into_iter().flatten().collect();
     Some(lock)
+}
+
+/// Lines, shared out among the threads that they are worth.
+fn parts_of(lines: &[u8]) -> Vec<&[u8]> {
+    let (mut parts, mut rest) = (Vec::new(), lines);
+    for left in (2..=parallel::threads_for(lines.len(), BYTES_A_THREAD)).rev() {
+        let at = rest.len() / left;
+        let Some(end) = rest[at..].iter().position(|byte| *byte == b'\n') else { break };
+        parts.push(&rest[..at + end]);
+        rest = &rest[at + end + 1..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// The entries of some lines: all but the very last line of a lock end with a comma.
+fn entries_of(lines: &[u8], are_last: bool) -> Option<Vec<(StockName, Entry)>> {
+    let mut lines = std::str::from_utf8(lines).ok()?.split('\n').peekable();
+    let mut entries = Vec::new();
+    while let Some(line) = lines.next() {
+        let is_last = are_last && lines.peek().is_none();
+        if line.ends_with(',') == is_last {
+            return None;
+        }
+        entries.push(entry(line)?);
+    }
+    Some(entries)
 }
 
 /// The entry of a line, with or without the comma at its end.

@@ -91,16 +91,16 @@ fn lines_in_another_place_are_not_taken_for_entries() {
     let mut lock = Lock::empty("120344");
     lock.fold([learned(made("a", "11", 'a'), true), learned(made("b", "22", 'b'), true)]);
     let text = String::from_utf8(write::to_bytes(&lock)).unwrap();
-    assert_eq!(read::by_lines(&text).as_ref(), Some(&lock));
+    assert_eq!(read::by_lines(text.as_bytes()).as_ref(), Some(&lock));
     for head in ["\"stocks\":{},\"x\":{", "\"stocks\":{},\"x,\\\"stocks\":{", "\"x\":{\"stocks\":{"]
     {
-        assert_eq!(read::by_lines(&text.replace("\"stocks\":{", head)), None, "{head}");
+        assert_eq!(read::by_lines(text.replace("\"stocks\":{", head).as_bytes()), None, "{head}");
     }
     let mut lines: Vec<_> = text.lines().collect();
     lines.swap(1, 2);
-    assert_eq!(read::by_lines(&(lines.join("\n") + "\n")), None, "not in order");
+    assert_eq!(read::by_lines((lines.join("\n") + "\n").as_bytes()), None, "not in order");
     let twice = text.replace("\"b\":", "\"a\":");
-    assert_eq!(read::by_lines(&twice), None);
+    assert_eq!(read::by_lines(twice.as_bytes()), None);
     assert!(read::parse(twice.as_bytes()).unwrap_err().to_string().contains("twice"));
 }
 
@@ -352,7 +352,7 @@ proptest! {
         prop_assert_eq!(&read, &lock);
         let text = std::str::from_utf8(&bytes).unwrap();
         prop_assert_eq!(&read::whole(text).unwrap(), &lock);
-        prop_assert_eq!(read::by_lines(text), (!lock.stocks.is_empty()).then_some(lock.clone()));
+        prop_assert_eq!(read::by_lines(text.as_bytes()), (!lock.stocks.is_empty()).then_some(lock.clone()));
         prop_assert_eq!(write::to_bytes(&read), bytes.clone());
         prop_assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), lock.stocks.len() + 2);
     }
@@ -386,7 +386,7 @@ proptest! {
             text.splice(at..end, scraps[scrap].chars());
         }
         let text: String = text.into_iter().collect();
-        if let Some(read) = read::by_lines(&text) {
+        if let Some(read) = read::by_lines(text.as_bytes()) {
             prop_assert_eq!(read::whole(&text).unwrap(), read, "{}", text);
         }
     }
