@@ -28,6 +28,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
+use crate::plain;
 use crate::plan::guardrails::Overridden;
 use crate::plan::scope::Targets;
 use crate::workspace::Choice;
@@ -167,7 +168,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are answers; anything else is wrong usage, which is 1 here.
             let status = u8::from(error.use_stderr());
-            let _ = error.print();
+            let said = error.to_string();
+            if plain::holds_private_key(&said) {
+                eprint!("{}", plain::without_keys(&said));
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(status);
         }
     };

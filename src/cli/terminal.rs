@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{ColorWhen, Ended, Status};
+use crate::plain::without_keys;
 use crate::render::{BAD, CARE, paint};
 
 /// The program's terminal, or what stands in its place.
@@ -90,7 +91,7 @@ impl Terminal {
     /// # Errors
     /// When standard output is gone.
     pub fn result(&self, text: &str) -> anyhow::Result<()> {
-        written(AutoStream::new(io::stdout().lock(), self.out), text)
+        written(AutoStream::new(io::stdout().lock(), self.out), &without_keys(text))
     }
 
     /// Prints a result that a machine reads: it has no colours, and what is written goes out as it
@@ -129,7 +130,7 @@ impl Terminal {
     pub fn complain(&self, text: &str) {
         let mut err = AutoStream::new(io::stderr().lock(), self.err);
         // There is nowhere left to say that standard error is gone.
-        let _ = writeln!(err, "{text}");
+        let _ = writeln!(err, "{}", without_keys(text));
     }
 
     /// A warning; not with `--quiet`.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::plain::holds_private_key;
 use crate::plan::guardrails::Guardrails;
 use crate::wechatpay::client::ClientOptions;
 use crate::wechatpay::signing::KeyError;
@@ -62,6 +63,14 @@ pub enum ConfigError {
         place: String,
         /// What is wrong.
         message: String,
+    },
+    /// A private key where something else belongs. It is not shown.
+    #[error("{place} holds a private key; {advice}")]
+    KeyInPlace {
+        /// The file, flag or variable.
+        place: String,
+        /// Where it belongs.
+        advice: &'static str,
     },
     /// A setting's value cannot be.
     #[error("{name}: {message}")]
@@ -169,7 +178,9 @@ pub fn load(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
     let path = root.join(FILE_NAME);
-    let file = parse(&read_text(&path, "a settings file")?)?;
+    let text = read_text(&path, "a settings file")?;
+    no_key_in_place(&text, flags, variable)?;
+    let file = parse(&text)?;
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let text = |value: Option<Text>| value.map(|text| text.0);
 
@@ -244,6 +255,45 @@ pub fn load(
         None => STOCKS.map(str::to_owned).to_vec(),
     };
     Ok(Config { root, brand_id, stocks, api, credentials, guardrails: file.guardrails })
+}
+
+/// Variables that take anything but a private key.
+const VARIABLES: [&str; 7] = [
+    "COUPONCTL_BRAND_ID",
+    "COUPONCTL_BASE_URL",
+    "COUPONCTL_FALLBACK_URL",
+    "COUPONCTL_CERTIFICATE_SERIAL_NO",
+    "COUPONCTL_PRIVATE_KEY_FILE",
+    "COUPONCTL_WECHATPAY_PUBLIC_KEY_ID",
+    "COUPONCTL_WECHATPAY_PUBLIC_KEY_FILE",
+];
+
+/// Refuses a private key where something else belongs, before an error about it could show it.
+fn no_key_in_place(
+    settings: &str,
+    flags: &Flags,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ConfigError> {
+    if holds_private_key(settings) {
+        return Err(ConfigError::KeyInPlace {
+            place: FILE_NAME.to_owned(),
+            advice: "it belongs in a file of its own outside git, whose path is `credentials.private_key_file`. If this file was ever committed, have the key replaced",
+        });
+    }
+    let set = VARIABLES.into_iter().filter_map(|name| Some((name, variable(name)?)));
+    let flags = [
+        ("--brand-id", &flags.brand_id),
+        ("--base-url", &flags.base_url),
+        ("--fallback-url", &flags.fallback_url),
+    ];
+    let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    match set.chain(flags).find(|(_, value)| holds_private_key(value)) {
+        Some((name, _)) => Err(ConfigError::KeyInPlace {
+            place: name.to_owned(),
+            advice: "the key itself goes into COUPONCTL_PRIVATE_KEY, the path of its file into COUPONCTL_PRIVATE_KEY_FILE",
+        }),
+        None => Ok(()),
+    }
 }
 
 fn value_error(name: &str, message: String) -> ConfigError {
