@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::WalkBuilder;
+use ignore::gitignore::Gitignore;
 use thiserror::Error;
 
 use crate::stamp::Stamp;
+
+/// Why a link is not followed.
+const LEADS_OUT: &str = "this link leads out of the workspace";
 
 /// Why stock files could not be looked for at all.
 #[derive(Debug, Error)]
@@ -121,21 +125,39 @@ impl Finder {
 
     /// Walks to all files that match, or stand in the way of one.
     pub fn walk(&self, mut tell: impl FnMut(Found)) {
-        let mut starts = self.starts.iter().filter(|start| start.exists());
-        let Some(first) = starts.next() else { return };
+        let trouble = |path: String, trouble: String| Found {
+            path,
+            file: PathBuf::new(),
+            kind: Kind::Trouble(trouble),
+        };
+        let (outside, starts): (Vec<_>, Vec<_>) = self
+            .starts
+            .iter()
+            .filter(|start| start.exists())
+            .partition(|start| self.leads_out(start));
+        for start in outside {
+            let path = relative(&self.root, start).unwrap_or_default();
+            tell(trouble(path, LEADS_OUT.to_owned()));
+        }
+        let Some((first, others)) = starts.split_first() else { return };
         let mut walk = WalkBuilder::new(first);
-        for start in starts {
+        for start in others {
             walk.add(start);
         }
         // Hidden folders hold tools' files (.git, .couponctl), not stocks.
-        walk.hidden(true).require_git(false).git_global(false).follow_links(false);
+        walk.hidden(true).ignore(false).git_global(false).follow_links(false);
+        self.ignore_as_git_does(&mut walk);
         for entry in walk.build() {
             match entry {
                 Ok(entry) if entry.depth() == 0 && entry.path().is_dir() => {}
                 Ok(entry) => {
                     let Some(path) = below(&self.root, entry.path()) else { continue };
-                    // Of a start that is a link, the type is that of what it leads to.
                     let kind = match entry.file_type() {
+                        // It could not be told from others, nor be asked for again.
+                        _ if matches!(path, Cow::Owned(_)) && entry.path().to_str().is_none() => {
+                            Kind::Trouble("its name is not UTF-8: rename it".to_owned())
+                        }
+                        // Of a start that is a link, the type is that of what it leads to.
                         _ if entry.path_is_symlink() => Kind::Link,
                         seen => seen.map_or(Kind::Other, Kind::of),
                     };
@@ -146,17 +168,29 @@ impl Finder {
                     }
                 }
                 Err(error) => {
-                    let path = error_path(&error).and_then(|path| below(&self.root, path));
-                    let trouble =
+                    let path = error_path(&error).and_then(|path| relative(&self.root, path));
+                    let why =
                         error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    tell(Found {
-                        path: path.map_or_else(|| "stocks".to_owned(), Cow::into_owned),
-                        file: PathBuf::new(),
-                        kind: Kind::Trouble(format!("this cannot be read: {trouble}")),
-                    });
+                    let path = path.unwrap_or_else(|| "stocks".to_owned());
+                    tell(trouble(path, format!("this cannot be read: {why}")));
                 }
             }
         }
+    }
+
+    /// .gitignore as git has it: from the top of the repository downwards. What is above the repository
+    /// is nothing to it. In a workspace that is in none, the workspace is the top.
+    fn ignore_as_git_does(&self, walk: &mut WalkBuilder) {
+        let top = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
+        if top.ancestors().any(|folder| folder.join(".git").exists()) {
+            return;
+        }
+        walk.require_git(false).parents(false);
+        let (ours, _) = Gitignore::new(self.root.join(".gitignore"));
+        walk.filter_entry(move |entry| {
+            let is_folder = entry.file_type().is_some_and(|seen| seen.is_dir());
+            !ours.matched(entry.path(), is_folder).is_ignore()
+        });
     }
 
     /// The file at a path that matched before, if there still is one.
@@ -184,8 +218,9 @@ impl Finder {
             Kind::Other => false,
         };
         match found.file.metadata() {
-            Ok(seen) if seen.is_file() => (is_link && self.leads_out(&found.file))
-                .then(|| "this link leads out of the workspace".to_owned()),
+            Ok(seen) if seen.is_file() => {
+                (is_link && self.leads_out(&found.file)).then(|| LEADS_OUT.to_owned())
+            }
             // Passed over in silence, its stocks would be missing without a word.
             Ok(_) if is_link => {
                 Some("this is a link to a folder, and such links are not followed".to_owned())

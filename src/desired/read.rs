@@ -13,6 +13,7 @@ use super::files::{Finder, Found};
 use super::tree::{self, Flaw, Node};
 use super::{DesiredStock, StockDocument, structure};
 use crate::identity::{ContentSha256, StockName};
+use crate::plain::holds_private_key;
 use crate::stamp::Stamp;
 use crate::validate::rule::Rule;
 use crate::validate::{self, Problem};
@@ -151,7 +152,7 @@ fn is_plain(text: &str) -> bool {
             0..=0x09 | 0x0b..=0x1f => true,
             b'<' => next == b'<',
             b'?' => next.is_ascii_whitespace(),
-            b'_' => next.is_ascii_digit() && index > 0 && at(index - 1).is_ascii_digit(),
+            b'_' => !next.is_ascii_alphabetic() && index > 0 && at(index - 1).is_ascii_digit(),
             b'0' => {
                 matches!(next, b'x' | b'o' | b'b' | b'X' | b'O' | b'B')
                     || next.is_ascii_digit() && begins_value(bytes, index)
@@ -285,6 +286,13 @@ pub fn careful(
     file: &Arc<str>,
     now: Timestamp,
 ) -> (Vec<DesiredStock>, Vec<Diagnostic>) {
+    // Whatever is wrong with it would be shown.
+    if holds_private_key(&text) {
+        let message = "this file holds a private key, so nothing of it is shown".to_owned();
+        let help = "keep keys outside of the folders of stock files, and outside git";
+        let problem = whole_file(file, String::new(), Rule::UnreadableFile, message, Some(help));
+        return (Vec::new(), vec![*problem]);
+    }
     if document_starts(&text) > MOST_DOCUMENTS {
         let message = format!("the file has more than {MOST_DOCUMENTS} documents");
         let help = "split it into several files";

@@ -394,6 +394,8 @@ fn texts_that_readers_once_disagreed_about_are_read_alike() {
         ("{ notify_appid: wx4fd12345678 }", "[wx4fd12345678]"),
         ("{ notify_appid: wx4fd12345678 }", "{\n    notify_appid: wx4fd12345678\n  }"),
         ("2027-01-01T00:00:00+08:00", "2027-01-01T00:00:00+长0"),
+        ("wx4fd12345678 }", "1__0 }"),
+        ("wx4fd12345678 }", "1_ }"),
     ] {
         let text = coffee.replace(good, strange);
         assert_ne!(text, coffee);

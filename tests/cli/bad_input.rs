@@ -1,4 +1,4 @@
-use crate::workspace::Workspace;
+use crate::workspace::{Run, Stock, Workspace};
 
 #[track_caller]
 fn refused(workspace: &Workspace, arguments: &[&str], says: &str) {
@@ -119,6 +119,101 @@ fn ignored_files_are_no_stocks() {
     workspace.write(".gitignore", "stocks/draft.yaml\n");
     let plan = workspace.run(&["plan"]).ended(0);
     assert!(plan.out.contains("Plan: 1 to create"), "{}", plan.out);
+}
+
+#[test]
+fn git_repositories_end_what_gitignore_reaches_and_other_programs_ignore_files_count_for_nothing() {
+    let workspace = Workspace::new();
+    workspace.write(".gitignore", "*\n");
+    workspace.write("inner/couponctl.yaml", "brand_id: \"120344\"\n");
+    let planned = |says: &str| {
+        let plan = workspace.run(&["-C", "inner", "plan"]).ended(0);
+        assert!(plan.out.contains(says), "{says}: {}", plan.out);
+    };
+    for name in ["a", "b", "x/c"] {
+        let last = name.rsplit('/').next().unwrap();
+        workspace.write(&format!("inner/stocks/{name}.yaml"), Stock::default().yaml(last));
+    }
+    planned("Plan: 3 to create");
+    workspace.write("inner/stocks/.ignore", "*.yaml\n");
+    planned("Plan: 3 to create");
+    for in_git in [false, true] {
+        workspace.write("inner/.gitignore", "/stocks/b.yaml\n");
+        planned("Plan: 2 to create");
+        workspace.write("inner/.gitignore", "stocks/x/\n");
+        planned("Plan: 2 to create");
+        workspace.write("inner/stocks/.gitignore", "a.yaml\n");
+        planned("Plan: 1 to create");
+        workspace.remove("inner/stocks/.gitignore");
+        workspace.remove("inner/.gitignore");
+        if !in_git {
+            std::fs::create_dir(workspace.path("inner/.git")).unwrap();
+        }
+    }
+    // Of one repository, the folders above the workspace count.
+    std::fs::remove_dir(workspace.path("inner/.git")).unwrap();
+    std::fs::create_dir(workspace.path(".git")).unwrap();
+    workspace.write(".gitignore", "b.yaml\n");
+    planned("Plan: 2 to create");
+}
+
+#[test]
+#[cfg(unix)]
+fn what_leads_out_of_the_workspace_or_has_no_name_in_utf8_is_an_error() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let workspace = Workspace::new();
+    let elsewhere = Workspace::with(&["a"]);
+    std::os::unix::fs::symlink(elsewhere.path("stocks"), workspace.path("stocks")).unwrap();
+    let run = workspace.run(&["validate"]).ended(1);
+    assert!(run.out.contains("this link leads out of the workspace"), "{}", run.out);
+    assert!(run.out.contains("--> stocks"), "{}", run.out);
+    workspace.remove("stocks");
+    for (name, bytes) in [("a", b"n\xff\xfe.yaml"), ("b", b"n\xfe\xff.yaml")] {
+        workspace.write("stocks/x", Stock::default().yaml(name));
+        let odd = workspace.path("stocks").join(std::ffi::OsStr::from_bytes(bytes));
+        std::fs::rename(workspace.path("stocks/x"), odd).unwrap();
+    }
+    let run = workspace.run(&["validate"]).ended(1);
+    assert!(run.out.contains("its name is not UTF-8: rename it"), "{}", run.out);
+}
+
+/// A line of a key.
+const DIGITS: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+
+#[track_caller]
+fn told(run: &Run, says: &str) {
+    let shown = format!("{}{}", run.out, run.err);
+    assert!(shown.contains(says) && !shown.contains(&DIGITS[..12]), "{says}: {shown}");
+}
+
+#[test]
+fn a_private_key_in_the_wrong_place_is_told_and_not_shown() {
+    let key =
+        format!("-----BEGIN PRIVATE KEY-----\n{DIGITS}\n{DIGITS}\n-----END PRIVATE KEY-----\n");
+    let mut workspace = Workspace::with(&["a"]);
+    for name in ["PRIVATE_KEY_FILE", "WECHATPAY_PUBLIC_KEY_FILE", "BRAND_ID", "BASE_URL"] {
+        let name = format!("COUPONCTL_{name}");
+        workspace.environment(&[(name.clone(), key.clone())]);
+        let says = format!("{name} holds a private key; the key itself goes into");
+        told(&workspace.apply(&[]).ended(1), &says);
+    }
+    workspace.environment(&[]);
+    told(
+        &workspace.run(&["plan", &format!("--brand-id={key}")]).ended(1),
+        "--brand-id holds a private key",
+    );
+    told(&workspace.run(&["-C", &key, "plan"]).ended(1), "(a private key, not shown)");
+    told(&workspace.run(&["plan", "--format", &key]).ended(1), "(a private key, not shown)");
+    let indented = key.replace('\n', "\n    ");
+    workspace.write(
+        "couponctl.yaml",
+        format!("brand_id: \"120344\"\ncredentials:\n  private_key_file: |\n    {indented}\n"),
+    );
+    told(&workspace.apply(&[]).ended(1), "couponctl.yaml holds a private key; it belongs in");
+    workspace.write("couponctl.yaml", "brand_id: \"120344\"\nstocks: [\"**/*.pem\"]\n");
+    workspace.write("secrets/apiclient.pem", &key);
+    told(&workspace.run(&["validate"]).ended(1), "this file holds a private key, so nothing");
+    told(&workspace.run(&["plan", "--format", "markdown"]).ended(1), "this file holds a private");
 }
 
 #[test]
