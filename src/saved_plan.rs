@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -135,6 +138,17 @@ pub fn to_text(plan: &Plan, lock: &Lock, sandbox: bool, made_at: &str) -> String
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{SEAL}{hash}\"}}");
     text
+}
+
+/// Whether a file begins as a saved plan of any version does.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_one(file: &Path) -> io::Result<bool> {
+    const BEGIN: &[u8] = b"{\"couponctl_plan\":";
+    let mut begin = Vec::new();
+    File::open(file)?.take(BEGIN.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == BEGIN)
 }
 
 impl SavedPlan {

@@ -1,5 +1,7 @@
 //! A workspace as a whole: its settings, its stocks, and where its files are. Prints nothing.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,11 +115,26 @@ impl Workspace {
 pub fn hold(config: &Config, sandbox: bool, patience: Duration) -> Result<Hold> {
     if sandbox {
         let home = sandbox_home(&config.root);
-        std::fs::create_dir_all(&home)
+        scratch(&config.root)
+            .and_then(|_| fs::create_dir_all(&home))
             .with_context(|| format!("{} cannot be made", home.display()))?;
     }
     let now = timestamp(Timestamp::now());
     Ok(Hold::begin(&lock_path(&config.root, sandbox), &config.brand_id, patience, &now)?)
+}
+
+/// The scratch space of a workspace, made where it is not there, with nothing in it that git would
+/// speak of.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn scratch(root: &Path) -> io::Result<PathBuf> {
+    let folder = root.join(SCRATCH);
+    if !folder.exists() {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(".gitignore"), "*\n")?;
+    }
+    Ok(folder)
 }
 
 /// The lock of a workspace, or that of its sandbox.

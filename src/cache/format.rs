@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::stamp::Stamp;
-use crate::workspace::SCRATCH;
+use crate::workspace::{self, SCRATCH};
 
 /// First bytes of the file, with the version of its format.
 const MAGIC: &[u8] = b"couponctl cache 2\n";
@@ -98,7 +98,7 @@ impl Cache {
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
         let path = path(root);
-        let written = fs::metadata(&path).ok()?.modified().ok()?;
+        let written = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.modified().ok()?;
         let mut bytes = fs::read(path).ok()?;
         let body = bytes.len().checked_sub(SUM)?;
         if checksum(&bytes[..body])[..] != bytes[body..] || !bytes.starts_with(MAGIC) {
@@ -168,12 +168,7 @@ impl Contents<'_> {
     /// When the file system refuses.
     pub fn write(&self, root: &Path) -> std::io::Result<()> {
         let path = path(root);
-        let folder = root.join(SCRATCH);
-        if !folder.exists() {
-            fs::create_dir_all(&folder)?;
-            // A plan leaves nothing behind that git would speak of.
-            fs::write(folder.join(".gitignore"), "*\n")?;
-        }
+        let folder = workspace::scratch(root)?;
         let mut file = tempfile::Builder::new().prefix(".cache-").tempfile_in(folder)?;
         file.write_all(&self.to_bytes())?;
         file.persist(path)?;

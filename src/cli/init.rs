@@ -42,9 +42,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &InitArgs) -> Ended {
     }
     fs::create_dir_all(root.join("stocks"))
         .with_context(|| format!("{} cannot be made", root.join("stocks").display()))?;
-    let scratch = root.join(workspace::SCRATCH);
-    fs::create_dir_all(&scratch)
-        .with_context(|| format!("{} cannot be made", scratch.display()))?;
+    let scratch = workspace::scratch(&root)
+        .with_context(|| format!("{} cannot be made", root.join(workspace::SCRATCH).display()))?;
     let settings = SETTINGS.replace("120344", &args.brand_id);
     let mut said = Vec::new();
     for (name, content) in

@@ -1,6 +1,9 @@
 //! `couponctl plan`: what an apply would do. No credentials, no network, no waiting, and nothing is
 //! written but the file of `--out` and the cache.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -14,7 +17,7 @@ use crate::cache::{self, Basis};
 use crate::config::FILE_NAME;
 use crate::lockfile::{hold, write};
 use crate::plan::Plan;
-use crate::render::{plan_json, plan_markdown, plan_text};
+use crate::render::{count, plan_json, plan_markdown, plan_text};
 use crate::saved_plan;
 
 #[derive(Debug, Args)]
@@ -83,6 +86,13 @@ fn plan(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     let Basis { loaded, passed_over, view } = survey(&config, &lock_path, Timestamp::now())?;
     let workspace = workspace::accept(terminal, config, loaded)?.beside(passed_over);
     let hold::View { lock, journal } = view?;
+    if journal.unread > 0 {
+        terminal.warn(&format!(
+            "{} has {}; what can be read of it counts",
+            hold::journal_path(&lock_path).display(),
+            count(journal.unread, "damaged line")
+        ));
+    }
     workspace::check_against(terminal, &workspace, &lock)?;
     let open = journal.open.into_values().collect();
     let plan = workspace.plan(&lock, open, &choice)?;
@@ -127,15 +137,37 @@ pub fn say_what_forbids(terminal: &Terminal, plan: &Plan) -> bool {
     plan.is_forbidden()
 }
 
+/// Writes a saved plan. It takes the place of an older one or of nothing: whatever else is there may be
+/// all that there is of it.
 fn save(file: &Path, text: &str, workspace: &Workspace) -> Result<()> {
+    let shown = file.display();
+    anyhow::ensure!(file != Path::new("-"), "--out -: for standard output, use `--format json`");
     let root = &workspace.config.root;
-    let stocks = workspace.stocks.iter().map(|stock| root.join(&*stock.file));
-    let ours = [workspace.lock_path(false), workspace.lock_path(true), root.join(FILE_NAME)];
-    let is_ours = stocks.chain(ours).any(|ours| {
-        let same = |path: &Path| std::path::absolute(path).ok();
-        same_file::is_same_file(&ours, file).unwrap_or_else(|_| same(&ours) == same(file))
-    });
-    anyhow::ensure!(!is_ours, "--out {}: this is a file of the workspace", file.display());
-    write::replace_file(file, text.as_bytes())
-        .with_context(|| format!("{} cannot be written", file.display()))
+    let locks = [workspace.lock_path(false), workspace.lock_path(true)];
+    let journals = locks.clone().map(|lock| hold::journal_path(&lock));
+    let mut ours = locks.into_iter().chain(journals).chain([root.join(FILE_NAME)]);
+    let is_ours = ours.any(|ours| place_of(&ours) == place_of(file));
+    anyhow::ensure!(!is_ours, "--out {shown}: this is a file of the workspace");
+    let written = match file.metadata() {
+        Ok(seen) if seen.is_file() => {
+            let is_plan = seen.len() == 0 || saved_plan::is_one(file).unwrap_or_default();
+            anyhow::ensure!(
+                is_plan,
+                "--out {shown}: this file is no saved plan, so it stays as it is; give another name"
+            );
+            write::replace_file(file, text.as_bytes())
+        }
+        // A pipe or a device is written to, not replaced.
+        Ok(seen) if !seen.is_dir() => {
+            File::options().write(true).open(file).and_then(|mut at| at.write_all(text.as_bytes()))
+        }
+        _ => write::replace_file(file, text.as_bytes()),
+    };
+    written.with_context(|| format!("{shown} cannot be written"))
+}
+
+/// The folder that a name is in, links followed, and the name: the same for the same file, whether it
+/// is there or not.
+fn place_of(file: &Path) -> Option<(PathBuf, &OsStr)> {
+    Some((write::folder_of(file).canonicalize().ok()?, file.file_name()?))
 }

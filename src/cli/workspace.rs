@@ -12,7 +12,7 @@ use crate::lockfile::Lock;
 use crate::lockfile::hold::Hold;
 use crate::plan::PassedOver;
 use crate::render::{count, problems};
-pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, settings};
+pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, scratch, settings};
 
 /// The files of a workspace are not to be planned with.
 #[derive(Debug, thiserror::Error)]

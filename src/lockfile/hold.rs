@@ -29,6 +29,16 @@ pub enum HoldError {
         /// What is wrong.
         error: LockError,
     },
+    /// The journal cannot be read, so that what an interrupted apply made is not known.
+    #[error(
+        "{}: {error}; it may hold what an interrupted apply made: make it readable", path.display()
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
     /// Another process holds the workspace.
     #[error(
         "another couponctl works on this workspace{holder}; wait for it to end, or give \
@@ -121,21 +131,26 @@ pub struct View {
 /// Reads lock and journal without waiting for anybody and without writing.
 ///
 /// # Errors
-/// When the lock is not whole.
+/// When the lock is not whole, or the journal cannot be read or is of a later version or another brand.
 pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, HoldError> {
     // The journal first: an apply that ends in between moves results from it into the lock.
-    let journal = match std::fs::read(journal_path(lock_path)) {
-        Ok(bytes) => journal::parse(&bytes),
-        Err(_) => Journal::default(),
+    let path = journal_path(lock_path);
+    let journal = match read::read_if_there(&path) {
+        Ok(bytes) => journal::parse(&bytes.unwrap_or_default()),
+        Err(error) => return Err(HoldError::Journal { path, error }),
     };
-    check_brand(&journal, &journal_path(lock_path), brand_id)?;
+    check_journal(&journal, &path, brand_id)?;
     let mut lock = read::read(lock_path, brand_id)
         .map_err(|error| HoldError::Lock { path: lock_path.to_owned(), error })?;
     lock.fold(journal.learned.iter().cloned());
     Ok(View { lock, journal })
 }
 
-fn check_brand(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), HoldError> {
+/// What is learned from a journal that another version or brand wrote could be wrong.
+fn check_journal(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), HoldError> {
+    if let Some(version) = journal.newer {
+        return Err(HoldError::NewerJournal { path: path.to_owned(), version });
+    }
     match journal.run.as_ref().filter(|run| run.brand_id != brand_id) {
         Some(run) => Err(HoldError::JournalOfOtherBrand {
             path: path.to_owned(),
@@ -184,10 +199,7 @@ impl Hold {
         held.read_to_end(&mut bytes)
             .map_err(|error| begin(error, "Make the journal readable, and run apply again"))?;
         let left = journal::parse(&bytes);
-        if let Some(version) = left.newer {
-            return Err(HoldError::NewerJournal { path: journal_path, version });
-        }
-        check_brand(&left, &journal_path, brand_id)?;
+        check_journal(&left, &journal_path, brand_id)?;
         let damaged = (left.unread > 0).then(|| journal_path.with_extension("journal.damaged"));
         if let Some(aside) = &damaged {
             std::fs::copy(&journal_path, aside)
@@ -342,7 +354,8 @@ fn take(path: &Path, patience: Duration) -> Result<File, HoldError> {
         error,
         advice: "The workspace must be writable for an apply (disk full? read-only?)",
     };
-    let deadline = Instant::now() + patience;
+    // None: later than can be counted.
+    let deadline = Instant::now().checked_add(patience);
     loop {
         let file = open_journal(path).map_err(begin)?;
         match file.try_lock() {
@@ -355,16 +368,21 @@ fn take(path: &Path, patience: Duration) -> Result<File, HoldError> {
             }
             Err(std::fs::TryLockError::Error(error)) => return Err(begin(error)),
             Err(std::fs::TryLockError::WouldBlock) => {
-                if Instant::now() >= deadline {
+                let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
                     return Err(HoldError::Held { holder: describe_holder(file) });
                 }
-                std::thread::sleep(POLL.min(deadline - Instant::now()));
+                std::thread::sleep(left.map_or(POLL, |left| POLL.min(left)));
             }
         }
     }
 }
 
 fn open_journal(path: &Path) -> io::Result<File> {
+    // To open a pipe would wait for ever.
+    if path.metadata().is_ok_and(|seen| !seen.is_file()) {
+        return Err(io::Error::other("this is not a file"));
+    }
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -83,10 +84,30 @@ pub fn read(path: &Path, brand_id: &str) -> Result<Lock, LockError> {
 /// # Errors
 /// When the file is there but cannot be read.
 pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LockError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LockError::Unreadable(error)),
+    read_if_there(path).map_err(LockError::Unreadable)
+}
+
+/// The bytes of a file; none when there is nothing of this name.
+///
+/// # Errors
+/// When there is something that cannot be read, or is no file: to read a pipe would wait for ever, and
+/// a link to nothing is not nothing.
+pub(super) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match path.metadata() {
+        Ok(seen) if seen.is_file() => match std::fs::read(path) {
+            // It went this moment, as a journal does when an apply ends.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        },
+        Ok(_) => Err(io::Error::other("this is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.read_link() {
+            Ok(target) => {
+                let message = format!("this is a link to {}, which is not there", target.display());
+                Err(io::Error::new(io::ErrorKind::NotFound, message))
+            }
+            Err(_) => Ok(None),
+        },
+        Err(error) => Err(error),
     }
 }
 

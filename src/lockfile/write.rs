@@ -176,7 +176,12 @@ pub fn folder_of(path: &Path) -> &Path {
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     match path.canonicalize() {
         Ok(real) => Ok(real),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        // A link that leads nowhere is not for us to replace.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
+        {
+            Ok(path.to_owned())
+        }
         Err(error) => Err(error),
     }
 }

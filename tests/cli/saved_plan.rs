@@ -140,15 +140,43 @@ fn only_a_plan_that_may_be_carried_out_is_saved_and_never_over_the_workspaces_ow
     assert!(!workspace.exists("plan.json"));
     let before = workspace.read("stocks/a.yaml");
     let override_it = ["plan", "--sandbox", "--override-guardrail", "creates", "--out"];
-    for own in ["stocks/a.yaml", "./stocks/a.yaml", "couponctl.lock", "couponctl.yaml"] {
+    let journals = ["couponctl.lock.journal", "stocks/../couponctl.lock.journal"];
+    for own in ["couponctl.lock", "couponctl.yaml"].into_iter().chain(journals) {
         let run = workspace.run(&[&override_it[..], &[own]].concat()).ended(1);
         assert!(run.err.contains("this is a file of the workspace"), "{}", run.err);
     }
+    workspace.write("key.pem", "all there is of it");
+    for other in ["stocks/a.yaml", "key.pem"] {
+        let run = workspace.run(&[&override_it[..], &[other]].concat()).ended(1);
+        assert!(run.err.contains("this file is no saved plan, so it stays"), "{}", run.err);
+    }
     assert_eq!(workspace.read("stocks/a.yaml"), before);
+    assert_eq!(workspace.read("key.pem"), "all there is of it");
+    let dash = workspace.run(&[&override_it[..], &["-"]].concat()).ended(1);
+    assert!(dash.err.contains("use `--format json`"), "{}", dash.err);
+    // An empty file, as mktemp makes, and an older plan are replaced.
+    workspace.write("plan.json", "");
+    workspace.run(&[&override_it[..], &["plan.json"]].concat()).ended(0);
     workspace.run(&[&override_it[..], &["plan.json"]].concat()).ended(0);
     // What may be passed is said anew, by who applies.
     apply(&workspace).ended(1);
     workspace.run(&["apply", "plan.json", "--sandbox", "--override-guardrail", "creates"]).ended(0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_plan_saved_to_a_pipe_or_a_device_is_written_to_it_and_replaces_nothing() {
+    let workspace = Workspace::with(&["a"]);
+    let (pipe, copy) = (workspace.path("pipe"), workspace.path("copy.json"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    workspace.run(&["plan", "--sandbox", "--out", "pipe"]).ended(0);
+    std::fs::write(copy, reader.join().unwrap()).unwrap();
+    assert!(!pipe.is_file(), "still a pipe");
+    workspace.run(&["apply", "--sandbox", "copy.json"]).ended(0);
 }
 
 #[test]
