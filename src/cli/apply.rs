@@ -26,8 +26,9 @@ use crate::lockfile::journal::Intent;
 use crate::lockfile::{Learned, Lock};
 use crate::plan::scope::Targets;
 use crate::plan::{self, Action, Plan};
-use crate::render::{CARE, count, paint, plan_text};
+use crate::render::{CARE, count, paint, plain, plan_text};
 use crate::saved_plan::{self, SavedPlan};
+use crate::wechatpay::client::ClientOptions;
 use crate::workspace::Choice;
 
 #[derive(Debug, Args)]
@@ -138,6 +139,13 @@ pub struct Ending {
 pub async fn carry_out(terminal: &Terminal, workspace: &Workspace, how: How<'_>) -> Result<Ending> {
     let hold = workspace.hold(how.sandbox.sandbox, how.patience)?;
     workspace::say_what_was_left(terminal, &hold);
+    let api = &workspace.config.api.base_url;
+    if !how.sandbox.sandbox && *api != ClientOptions::default().base_url {
+        terminal.warn(&format!(
+            "requests go to {}, not to WeChat Pay: couponctl.lock will hold what is made there",
+            plain(api)
+        ));
+    }
     let mut run = Run { terminal, workspace, how, renames: Vec::new(), report: String::new() };
     let ended = Box::pin(run.carry_out(&hold)).await;
     let renames = std::mem::take(&mut run.renames);

@@ -72,6 +72,7 @@ fn answered(status: u16, code: Option<&str>) -> ApiError {
         clock: None,
         retry_after: None,
         unknown_before: false,
+        is_signed: false,
     }))
 }
 

@@ -151,6 +151,12 @@ impl ApiError {
         self.code() == Some("NOT_FOUND")
     }
 
+    /// Whether it is an error answer that bears WeChat Pay's signature.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.answer().is_some_and(|answer| answer.is_signed)
+    }
+
     /// The API's error code.
     #[must_use]
     pub fn code(&self) -> Option<&str> {

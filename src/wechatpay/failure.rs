@@ -28,6 +28,8 @@ pub struct ErrorAnswer {
     pub retry_after: Option<Duration>,
     /// Whether an earlier attempt of the same request may have been carried out.
     pub unknown_before: bool,
+    /// Whether it bears WeChat Pay's signature, so that it is no other server's.
+    pub is_signed: bool,
 }
 
 /// How a transfer failed.

@@ -249,19 +249,20 @@ impl Host {
         let Received { status, headers, request_id, body } = received;
         let host = self.name.clone();
         let now = verify::unix_now();
+        let verified = verify::verify(
+            &headers,
+            &body,
+            &credentials.wechatpay_public_key,
+            &credentials.wechatpay_public_key_id,
+            now,
+        );
         match status {
-            200..=299 => verify::verify(
-                &headers,
-                &body,
-                &credentials.wechatpay_public_key,
-                &credentials.wechatpay_public_key_id,
-                now,
-            )
-            .map(|()| Verified { body, request_id: request_id.clone(), attempts })
-            .map_err(|reason| {
-                let clock = verify::clock(&headers, now);
-                ApiError::Unverified(Box::new(Unverified { host, reason, request_id, clock }))
-            }),
+            200..=299 => verified
+                .map(|()| Verified { body, request_id: request_id.clone(), attempts })
+                .map_err(|reason| {
+                    let clock = verify::clock(&headers, now);
+                    ApiError::Unverified(Box::new(Unverified { host, reason, request_id, clock }))
+                }),
             300..=399 => {
                 let location = headers.get(LOCATION);
                 let location = location
@@ -279,6 +280,7 @@ impl Host {
                     clock: verify::clock(&headers, now),
                     retry_after: verify::retry_after(&headers, now),
                     unknown_before: false,
+                    is_signed: verified.is_ok(),
                 };
                 read::error_body(&body, &mut answer);
                 let exists = status == 400 && answer.code.as_deref() == Some("ALREADY_EXISTS");
