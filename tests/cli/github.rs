@@ -188,7 +188,7 @@ fn a_pull_request_is_planned_merged_applied_and_the_lock_pushed() {
     main.plan().ended(0);
     assert_eq!(main.outputs()["plan-file"], "plan.json");
     let done = run(main.command("apply.sh", "plan.json")).ended(0);
-    assert!(done.last_line().contains("2 created"), "{}", done.out);
+    assert!(done.out.contains("Apply: 2 created"), "{}", done.out);
     hub.assert_whole(&["a", "b"]);
     assert_eq!(main.outputs()["lock-commit"], git(&hub.origin(), &["rev-parse", "main"]));
     assert_eq!(
@@ -285,6 +285,73 @@ fn a_lock_that_may_not_be_pushed_to_the_branch_is_rescued_on_another() {
         locked(&lock).into_values().collect::<Vec<_>>(),
         hub.server.stocks().into_keys().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn what_else_changed_in_the_checkout_does_not_keep_the_lock_from_being_pushed() {
+    let hub = Hub::new(&[], &["a"]);
+    let main = hub.runner("main", "main");
+    hub.merge(&["b"]);
+    // As a step before this one may have left them.
+    fs::write(main.clone.join("couponctl.yaml"), "brand_id: \"120344\"\n").unwrap();
+    fs::write(main.clone.join(".gitignore"), "*.lock\n").unwrap();
+    main.apply().ended(0);
+    hub.assert_whole(&["a"]);
+    assert_eq!(fs::read_to_string(main.clone.join(".gitignore")).unwrap(), "*.lock\n");
+}
+
+#[test]
+fn a_lock_that_cannot_be_committed_or_pushed_at_all_is_printed() {
+    let hub = Hub::new(&[], &["a"]);
+    let main = hub.runner("main", "main");
+    fs::write(main.clone.join(".git/index.lock"), "").unwrap();
+    let failed = main.apply().ended(1);
+    assert!(failed.out.contains("::error::The lock could not be staged."), "{}", failed.out);
+    let id = hub.server.stocks().into_keys().next().unwrap();
+    assert!(failed.out.contains(&format!("\"stock_id\":\"{id}\"")), "{}", failed.out);
+}
+
+#[test]
+fn texts_of_a_pull_request_are_no_commands_to_the_runner() {
+    let hub = Hub::new(&[], &[]);
+    let clone = hub.clone("evil");
+    let stock = Stock { remark: "##[error]x".into(), ..Stock::default() };
+    let yaml = stock.yaml("a").replace("全场可用", "\"x\\n::error::pwn\\n::stop-commands::pwn\"");
+    fs::create_dir_all(clone.join("stocks")).unwrap();
+    fs::write(clone.join("stocks/a.yaml"), &yaml).unwrap();
+    fs::write(
+        clone.join("stocks/b.yaml"),
+        yaml.replace("store_scope: NONE", "store_scope: '::add-mask::x'"),
+    )
+    .unwrap();
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["commit", "--quiet", "--message", "Evil"]);
+    git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
+    let main = hub.runner("main", "main");
+    let obeyed = |run: &Run| -> Vec<String> {
+        // As the runner reads the two streams: between a stop and its own word, nothing is obeyed.
+        let mut stop: Option<String> = None;
+        let mut obeyed = Vec::new();
+        for line in run.out.lines().map(str::trim) {
+            if let Some(word) = line.strip_prefix("::stop-commands::").filter(|_| stop.is_none()) {
+                stop = Some(format!("::{word}::"));
+            } else if stop.as_deref() == Some(line) {
+                stop = None;
+            } else if stop.is_none() && (line.starts_with("::") || line.contains("##[")) {
+                obeyed.push(line.to_owned());
+            }
+        }
+        assert_eq!(stop, None, "what follows is obeyed again");
+        obeyed
+    };
+    let plan = main.plan().ended(1);
+    let obeyed_in_plan = obeyed(&plan);
+    assert!(obeyed_in_plan.iter().all(|line| line.starts_with("::error file=stocks/b.yaml,")));
+    assert_eq!(obeyed_in_plan.len(), 1, "{}", plan.out);
+    fs::remove_file(main.clone.join("stocks/b.yaml")).unwrap();
+    let apply = main.apply().ended(0);
+    assert!(apply.out.contains("##[error]x"), "{}", apply.out);
+    assert_eq!(obeyed(&apply), Vec::<String>::new());
 }
 
 #[test]

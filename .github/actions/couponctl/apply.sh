@@ -15,6 +15,9 @@ if [ -n "${PLAN_FILE:-}" ]; then args+=("$PLAN_FILE"); fi
 # A run that is cancelled lets requests in flight finish and records them; then the lock is pushed.
 apply=
 trap 'if [ -n "$apply" ]; then kill -TERM "$apply" 2> /dev/null || true; fi' TERM INT
+# What couponctl prints holds texts from the repository: none of them is a command to the runner.
+stop=couponctl-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+echo "::stop-commands::$stop"
 status=0
 "$COUPONCTL" -C "$WORKSPACE" apply --auto-approve ${args[@]+"${args[@]}"} &
 apply=$!
@@ -24,6 +27,7 @@ while kill -0 "$apply" 2> /dev/null; do
   wait "$apply" || status=$?
 done
 trap '' TERM INT
+echo "::$stop::"
 echo "exit-code=$status" >> "$GITHUB_OUTPUT"
 
 cd "$WORKSPACE"
@@ -39,17 +43,31 @@ grep -qs 'merge=couponctl' "$attributes" || echo 'couponctl.lock merge=couponctl
 # The journal is there only when it is not known what came of a request. This machine is gone after
 # the run, so git keeps it for the next one, which settles it and takes it away.
 journal=couponctl.lock.journal
-[ ! -e couponctl.lock ] || git add couponctl.lock
-if [ -e "$journal" ]; then
-  git add --force "$journal"
-else
-  git rm --quiet --cached --ignore-unmatch "$journal"
-fi
+stage() {
+  if [ -e couponctl.lock ]; then git add --force couponctl.lock || return; fi
+  if [ -e "$journal" ]; then
+    git add --force "$journal"
+  else
+    git rm --quiet --cached --ignore-unmatch "$journal"
+  fi
+}
+# The last resort: what was made stands in the log.
+print_lock() {
+  echo "::error::$1 Commit what follows before the next apply."
+  echo "::stop-commands::$stop"
+  for file in couponctl.lock "$journal"; do
+    if [ -e "$file" ]; then echo "$file:" && cat "$file"; fi
+  done
+  echo "::$stop::"
+  exit 1
+}
+stage || print_lock "The lock could not be staged."
 if git diff --cached --quiet; then
   echo "The lock is as it was."
   exit "$status"
 fi
-git commit --quiet --message "Record what couponctl applied [skip ci]"
+git commit --quiet --no-verify --message "Record what couponctl applied [skip ci]" \
+  || print_lock "The lock could not be committed."
 
 pushed=
 for attempt in 1 2 3 4 5 6; do
@@ -57,9 +75,9 @@ for attempt in 1 2 3 4 5 6; do
     pushed=yes
     break
   fi
-  # Somebody was faster: their commits first, ours on top.
-  if git fetch --quiet origin "$BRANCH" && ! git rebase --quiet FETCH_HEAD; then
-    git rebase --abort
+  # Somebody was faster: their commits first, ours on top. What else was changed here stays as it is.
+  if git fetch --quiet origin "$BRANCH" && ! git rebase --quiet --autostash FETCH_HEAD; then
+    git rebase --abort || true
     break
   fi
   sleep $((attempt * ${PUSH_PAUSE:-2}))
@@ -72,8 +90,6 @@ fi
 rescue=couponctl-lock-${GITHUB_RUN_ID:-$$}-${GITHUB_RUN_ATTEMPT:-1}
 if git push --quiet origin "HEAD:refs/heads/$rescue"; then
   echo "::error::The lock could not be pushed to $BRANCH. It is on the branch $rescue: merge that before the next apply."
-else
-  echo "::error::The lock could not be pushed. Commit what follows before the next apply."
-  git show HEAD
+  exit 1
 fi
-exit 1
+print_lock "The lock could not be pushed."

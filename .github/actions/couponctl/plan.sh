@@ -15,11 +15,15 @@ plan_file=${PLAN_FILE:-${RUNNER_TEMP:-/tmp}/couponctl-plan.json}
 rm -f "$plan_file"
 
 # Problems that stop the plan stop it below; here they are shown beside their lines.
-"$COUPONCTL" -C "$WORKSPACE" validate --format github || true
+"$COUPONCTL" -C "$WORKSPACE" validate --quiet --format github 2> /dev/null || true
 
+# What is shown from here on holds texts from the pull request: none of them is a command to the runner.
+stop=couponctl-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+echo "::stop-commands::$stop"
 status=0
 "$COUPONCTL" -C "$WORKSPACE" plan --format markdown --detailed-exitcode --out "$plan_file" \
   ${args[@]+"${args[@]}"} > "$comment" || status=$?
+echo "::$stop::"
 cat "$comment" >> "$GITHUB_STEP_SUMMARY"
 
 # A line that is nowhere in the comment ends it.
