@@ -84,6 +84,7 @@ fn plan(terminal: &Terminal, global: &Global, args: PlanArgs) -> Ended {
     let needs_all = out.is_some() || !choice.targets.patterns().is_empty();
     let survey = if no_cache || needs_all { cache::pass_over } else { cache::survey };
     let Basis { loaded, passed_over, view } = survey(&config, &lock_path, Timestamp::now())?;
+    workspace::warn_of_no_files(terminal, &config, loaded.files + passed_over.count);
     let workspace = workspace::accept(terminal, config, loaded)?.beside(passed_over);
     let hold::View { lock, journal } = view?;
     if journal.unread > 0 {

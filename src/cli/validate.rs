@@ -38,6 +38,7 @@ enum Format {
 pub fn run(terminal: &Terminal, global: &Global, args: ValidateArgs) -> Ended {
     let config = workspace::settings(&args.settings.with(global))?;
     let loaded = workspace::load(&config)?;
+    workspace::warn_of_no_files(terminal, &config, loaded.files);
     let found = &loaded.diagnostics;
     let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
     let failed = errors > 0 || (args.deny_warnings && !found.is_empty());

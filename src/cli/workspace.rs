@@ -11,7 +11,7 @@ use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::lockfile::Lock;
 use crate::lockfile::hold::Hold;
 use crate::plan::PassedOver;
-use crate::render::{count, problems};
+use crate::render::{count, plain, problems};
 pub use crate::workspace::{SCRATCH, Workspace, hold, lock_path, sandbox_home, scratch, settings};
 
 /// The files of a workspace are not to be planned with.
@@ -38,7 +38,29 @@ pub fn load(config: &Config) -> Result<desired::Loaded> {
 pub fn open(terminal: &Terminal, flags: &Flags) -> Result<Workspace> {
     let config = settings(flags)?;
     let loaded = load(&config)?;
+    warn_of_no_files(terminal, &config, loaded.files);
     accept(terminal, config, loaded)
+}
+
+/// Says that no file was found where there should be some: a pattern may be wrong, or a folder gone.
+pub fn warn_of_no_files(terminal: &Terminal, config: &Config, files: usize) {
+    if files > 0 {
+        return;
+    }
+    let is_folder = |pattern: &&String| config.root.join(pattern).is_dir();
+    let advice = match config.stocks.iter().find(is_folder) {
+        Some(folder) => {
+            format!(
+                "; for all files in a folder, write `{}/**/*.yaml`",
+                folder.trim_end_matches('/')
+            )
+        }
+        None => String::new(),
+    };
+    terminal.warn(&format!(
+        "no file matches `stocks` of couponctl.yaml ({}), so no stock is asked for{advice}",
+        plain(&config.stocks.join(", "))
+    ));
 }
 
 /// Takes what was read of a workspace when it is free of errors. Says every problem on standard error.

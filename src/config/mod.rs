@@ -257,6 +257,9 @@ pub fn load(
     Ok(Config { root, brand_id, stocks, api, credentials, guardrails: file.guardrails })
 }
 
+/// Most opening brackets of the settings.
+const MOST_BRACKETS: usize = 1000;
+
 /// Variables that take anything but a private key.
 const VARIABLES: [&str; 7] = [
     "COUPONCTL_BRAND_ID",
@@ -323,6 +326,11 @@ fn parse(text: &str) -> Result<File, ConfigError> {
     let blank = |line: &str| matches!(line.trim_start().chars().next(), None | Some('#'));
     if text.lines().all(blank) {
         return Ok(File::default());
+    }
+    // With many more, the YAML crate takes quadratic time.
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > MOST_BRACKETS {
+        let message = format!("it has more than {MOST_BRACKETS} opening brackets");
+        return Err(ConfigError::Settings { place: FILE_NAME.to_owned(), message });
     }
     serde_yaml::from_str(text).map_err(|error| {
         let place = match error.location() {

@@ -28,6 +28,11 @@ pub enum FilesError {
     /// A pattern that leads out of the workspace.
     #[error("couponctl.yaml: `stocks: {0}` leads out of the workspace; stock files are inside it")]
     Outside(String),
+    /// A pattern that is meant to leave files out.
+    #[error(
+        "couponctl.yaml: `stocks: {0}` leaves nothing out: patterns only add files; name those to leave out in .gitignore"
+    )]
+    Exclusion(String),
 }
 
 /// A name that matches, as a walk came to it. No more is looked at than is asked for.
@@ -64,6 +69,9 @@ fn set_of(patterns: &[String]) -> Result<GlobSet, FilesError> {
     for pattern in patterns {
         if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
             return Err(FilesError::Outside(pattern.clone()));
+        }
+        if pattern.starts_with('!') {
+            return Err(FilesError::Exclusion(pattern.clone()));
         }
         let error = |error| FilesError::Pattern { pattern: pattern.clone(), error };
         let pattern = pattern.strip_prefix("./").unwrap_or(pattern);

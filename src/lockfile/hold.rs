@@ -146,6 +146,19 @@ pub fn view(lock_path: &Path, brand_id: &str) -> Result<View, HoldError> {
     Ok(View { lock, journal })
 }
 
+/// Where a copy of a damaged journal goes: an earlier one may hold ids that stand nowhere else.
+fn place_aside(journal_path: &Path) -> PathBuf {
+    let numbered = |number: u32| match number {
+        1 => journal_path.with_extension("journal.damaged"),
+        _ => journal_path.with_extension(format!("journal.damaged-{number}")),
+    };
+    let mut number = 1;
+    while numbered(number).symlink_metadata().is_ok() {
+        number += 1;
+    }
+    numbered(number)
+}
+
 /// What is learned from a journal that another version or brand wrote could be wrong.
 fn check_journal(journal: &Journal, path: &Path, brand_id: &str) -> Result<(), HoldError> {
     if let Some(version) = journal.newer {
@@ -200,7 +213,7 @@ impl Hold {
             .map_err(|error| begin(error, "Make the journal readable, and run apply again"))?;
         let left = journal::parse(&bytes);
         check_journal(&left, &journal_path, brand_id)?;
-        let damaged = (left.unread > 0).then(|| journal_path.with_extension("journal.damaged"));
+        let damaged = (left.unread > 0).then(|| place_aside(&journal_path));
         if let Some(aside) = &damaged {
             std::fs::copy(&journal_path, aside)
                 .map_err(|error| begin(error, "Make room or rights, and run apply again"))?;

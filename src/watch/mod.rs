@@ -131,6 +131,8 @@ impl Watch {
 
     /// Plans anew after an apply of this program.
     pub fn after_apply(&mut self) -> Snapshot {
+        // The sandbox's folder is there since its first apply.
+        self.source.follow(&self.state);
         let before = self.held.take();
         joined(self.state.after_apply(), before)
     }

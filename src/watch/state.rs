@@ -13,6 +13,7 @@ use crate::desired::files::relative;
 use crate::desired::memory::{Changes, Memory};
 use crate::lockfile::hold::{self, View};
 use crate::plan::{PassedOver, Plan};
+use crate::render::count;
 use crate::stamp::Stamp;
 use crate::workspace::{self, Choice, Workspace, lock_path};
 
@@ -102,6 +103,8 @@ pub struct Watched {
     settings: Result<Config, String>,
     memory: Option<Memory>,
     lock: Option<Locked>,
+    /// How many stocks the lock's file had as it was last read.
+    locked: usize,
 }
 
 /// Lock and journal as read, and how they looked then.
@@ -123,6 +126,7 @@ impl Watched {
             settings: Err(String::new()),
             memory: None,
             lock: None,
+            locked: 0,
         };
         watched.read_settings();
         watched
@@ -205,7 +209,20 @@ impl Watched {
             return false;
         }
         let is_first = self.lock.is_none();
-        let view = hold::view(&path, &config.brand_id).map_err(|error| error.to_string());
+        let is_there = path.symlink_metadata().is_ok();
+        let view = if !is_there && self.locked > 0 {
+            Err(format!(
+                "{} is gone, and with it what is known of {}: put it back (`git checkout` does). Where it \
+                 is to be gone, begin to watch anew",
+                path.display(),
+                count(self.locked, "stock")
+            ))
+        } else {
+            hold::view(&path, &config.brand_id).map_err(|error| error.to_string())
+        };
+        if let (true, Ok(view)) = (is_there, &view) {
+            self.locked = view.lock.stocks.len();
+        }
         self.lock = Some(Locked { looks, view });
         !is_first
     }
@@ -270,7 +287,7 @@ impl Watched {
         } else if let Some(memory) = &self.memory {
             if memory.knows(&path) {
                 touched.files.insert(path);
-            } else if matches!(name, ".gitignore" | ".ignore")
+            } else if name == ".gitignore"
                 || memory.wants(&path)
                 || memory.knows_below(&path)
                 || self.root.join(&path).is_dir() && !name.starts_with('.')

@@ -114,6 +114,29 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_checked_all_the_same() 
 }
 
 #[test]
+fn patterns_that_mean_nothing_are_told() {
+    let workspace = Workspace::with(&["a"]);
+    let settings = |patterns: &str| {
+        workspace.write("couponctl.yaml", format!("brand_id: \"120344\"\nstocks: {patterns}\n"));
+    };
+    settings("[\"stocks/*.yaml\", \"!stocks/a.yaml\"]");
+    refused(&workspace, &["plan"], "`stocks: !stocks/a.yaml` leaves nothing out");
+    for (patterns, says) in [
+        ("[\"stocks/\"]", "for all files in a folder, write `stocks/**/*.yaml`"),
+        ("[\"stock/*.yaml\"]", "no file matches `stocks` of couponctl.yaml (stock/*.yaml)"),
+        ("[]", "so no stock is asked for"),
+    ] {
+        settings(patterns);
+        for command in ["plan", "validate"] {
+            let run = workspace.run(&[command]).ended(0);
+            assert!(run.err.contains(says), "{command}: {}", run.err);
+        }
+    }
+    settings(&"[".repeat(200_000));
+    refused(&workspace, &["plan"], "couponctl.yaml: it has more than 1000 opening brackets");
+}
+
+#[test]
 fn ignored_files_are_no_stocks() {
     let workspace = Workspace::with(&["a", "draft"]);
     workspace.write(".gitignore", "stocks/draft.yaml\n");

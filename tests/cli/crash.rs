@@ -296,6 +296,11 @@ fn a_damaged_journal_is_told_and_kept_aside() {
     assert!(workspace.read("couponctl.lock.journal.damaged").contains("intend"));
     nothing_twice_and_nothing_lost(&workspace, &server, "damaged");
     assert_eq!(server.stocks().len(), 1, "asked for again by the file");
+    // Another one does not take the place of the first.
+    workspace.write("couponctl.lock.journal", "another\n");
+    workspace.apply(&[]).ended(0);
+    assert!(workspace.read("couponctl.lock.journal.damaged").contains("intend"));
+    assert_eq!(workspace.read("couponctl.lock.journal.damaged-2"), "another\n");
 }
 
 #[test]

@@ -294,6 +294,32 @@ fn it_applies_each_valid_plan_and_nothing_else() {
 }
 
 #[test]
+fn a_lock_that_goes_is_not_taken_for_one_that_holds_nothing() {
+    let workspace = Workspace::with(&["a"]);
+    let watch = Watch::start(&workspace, &["--sandbox", "--apply", "--auto-approve"]);
+    let lock = ".couponctl/sandbox/couponctl.lock";
+    let settled = |event: &Value| event["plan"]["summary"]["unchanged"] == 1;
+    watch.until("nothing left", settled);
+    let kept = workspace.read(lock);
+    workspace.remove(lock);
+    // By now under another name: from here, it would be another stock.
+    workspace.write("stocks/a.yaml", Stock { remark: "a".into(), ..Stock::default() }.yaml("b"));
+    let gone = watch.until("the lock missed", |event| {
+        event["error"].as_str().is_some_and(|error| error.contains("couponctl.lock is gone"))
+    });
+    assert!(gone["plan"].is_null());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!workspace.exists(lock), "nothing was applied");
+    workspace.write(lock, &kept);
+    watch.until("the rename", |event| actions(event) == owned(&[("rename", "b")]));
+    watch.until("nothing left", settled);
+    assert_eq!(
+        workspace.locked(lock).into_values().collect::<Vec<_>>(),
+        crate::workspace::locked(&kept).into_values().collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn an_apply_that_fails_is_tried_again_when_something_changes_and_not_in_a_hurry() {
     let workspace = Workspace::with(&["a"]);
     workspace.write("couponctl.yaml", "brand_id: \"120344\"\napi: { max_attempts: 1 }\n");

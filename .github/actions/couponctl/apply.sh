@@ -44,7 +44,9 @@ grep -qs 'merge=couponctl' "$attributes" || echo 'couponctl.lock merge=couponctl
 # the run, so git keeps it for the next one, which settles it and takes it away.
 journal=couponctl.lock.journal
 stage() {
-  if [ -e couponctl.lock ]; then git add --force couponctl.lock || return; fi
+  for file in couponctl.lock "$journal".damaged*; do
+    if [ -e "$file" ]; then git add --force "$file" || return; fi
+  done
   if [ -e "$journal" ]; then
     git add --force "$journal"
   else
@@ -55,7 +57,7 @@ stage() {
 print_lock() {
   echo "::error::$1 Commit what follows before the next apply."
   echo "::stop-commands::$stop"
-  for file in couponctl.lock "$journal"; do
+  for file in couponctl.lock "$journal"*; do
     if [ -e "$file" ]; then echo "$file:" && cat "$file"; fi
   done
   echo "::$stop::"

@@ -81,6 +81,12 @@ pub fn run(terminal: &Terminal, global: &Global, args: &CheckArgs) -> Ended {
 }
 
 fn say_journal(terminal: &Terminal, journal: &Journal) {
+    if let Some(version) = journal.newer {
+        terminal.warn(&format!(
+            "a later couponctl left a journal (version {version}); finish with that version"
+        ));
+        return;
+    }
     let part = |number: usize, noun: &str| (number > 0).then(|| count(number, noun));
     let parts: Vec<_> = [
         part(journal.learned.len(), "result"),
