@@ -12,6 +12,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -73,14 +74,32 @@ struct Written<'a> {
 }
 
 /// What is read of it: that by which it is held against what would be done now.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct SavedPlan {
-    couponctl_plan: u32,
     /// When it was made, RFC 3339.
     pub made_at: String,
     sandbox: bool,
     lock_sha256: String,
     plan: Planned,
+    /// The plan as it stands in the file, for what is not done by it but read by others.
+    text: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    made_at: String,
+    sandbox: bool,
+    lock_sha256: String,
+    plan: Box<RawValue>,
+}
+
+/// What a plan says of itself, as it is written. Not what differs from run to run of the same plan:
+/// which guardrails are overridden, and when an open request was sent.
+#[derive(Deserialize)]
+struct Said {
+    summary: Box<RawValue>,
+    commitment: Box<RawValue>,
+    changes: Box<RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,19 +182,19 @@ impl SavedPlan {
         if seal.trim_end() != format!("{}\"}}", sha256(body.as_bytes())) {
             return Err(not_whole("its hash is another one"));
         }
-        let saved: Self = serde_json::from_str(&format!("{body}}}")).map_err(|error| {
-            let version = serde_json::from_str::<Version>(&format!("{body}}}"));
-            match version {
-                Ok(Version { couponctl_plan }) if couponctl_plan > VERSION => {
-                    SavedPlanError::Newer(couponctl_plan)
-                }
-                _ => not_whole(&error.to_string()),
+        let body = format!("{body}}}");
+        match serde_json::from_str::<Version>(&body) {
+            Ok(Version { couponctl_plan }) if couponctl_plan > VERSION => {
+                return Err(SavedPlanError::Newer(couponctl_plan));
             }
-        })?;
-        if saved.couponctl_plan > VERSION {
-            return Err(SavedPlanError::Newer(saved.couponctl_plan));
+            Ok(Version { couponctl_plan: VERSION }) => {}
+            _ => return Err(not_whole("it has no version")),
         }
-        Ok(saved)
+        let wrong = |error: serde_json::Error| not_whole(&error.to_string());
+        let Read { made_at, sandbox, lock_sha256, plan: text } =
+            serde_json::from_str(&body).map_err(wrong)?;
+        let plan = serde_json::from_str(text.get()).map_err(wrong)?;
+        Ok(Self { made_at, sandbox, lock_sha256, plan, text })
     }
 
     /// The patterns of `--target` that it was made with.
@@ -235,7 +254,23 @@ impl SavedPlan {
             moved
                 .push(format!("- {file}: `{name}` is not to be {} any more", done(planned.action)));
         }
+        if moved.is_empty() && !self.says_the_same(now) {
+            moved.push(
+                "- it says something else of what it does than this couponctl says".to_owned(),
+            );
+        }
         if moved.is_empty() { Ok(()) } else { Err(SavedPlanError::Moved(moved)) }
+    }
+
+    /// Whether the file says of the plan what is said of it now, down to the byte: somebody may have
+    /// approved of what the file says.
+    fn says_the_same(&self, now: &Plan) -> bool {
+        let Ok(now) = serde_json::to_string(&PlanJson::from(now)) else { return false };
+        let said = |text: &str| -> Option<[Box<str>; 3]> {
+            let Said { summary, commitment, changes } = serde_json::from_str(text).ok()?;
+            Some([summary, commitment, changes].map(Box::<str>::from))
+        };
+        said(&now).is_some_and(|now| said(self.text.get()) == Some(now))
     }
 }
 

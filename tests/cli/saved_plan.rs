@@ -164,6 +164,29 @@ fn only_a_plan_that_may_be_carried_out_is_saved_and_never_over_the_workspaces_ow
 }
 
 #[test]
+fn a_plan_that_was_made_to_look_harmless_is_refused() {
+    let workspace = Workspace::with(&["a"]);
+    workspace.run(&["plan", "--sandbox", "--out", "plan.json"]).ended(0);
+    let text = workspace.read("plan.json");
+    let body = text.rsplit_once(",\n\"sha256\"").unwrap().0;
+    for (from, to) in [
+        ("\"largest_discount_fen\":1000000", "\"largest_discount_fen\":7"),
+        ("\"create\":1", "\"create\":0"),
+        ("\"max_count\":1000,", "\"max_count\":1,"),
+        ("\"couponctl_plan\":1", "\"couponctl_plan\":0"),
+    ] {
+        let body = body.replacen(from, to, 1);
+        assert!(body.contains(to) && !text.contains(to), "{from}");
+        workspace.write("plan.json", format!("{body},\n\"sha256\":\"{}\"}}\n", hash(&body)));
+        let run = apply(&workspace).ended(1);
+        let says = ["it says something else of what it does", "it has no version"];
+        assert!(says.iter().any(|says| run.err.contains(says)), "{}", run.err);
+    }
+    workspace.write("plan.json", &text);
+    apply(&workspace).ended(0);
+}
+
+#[test]
 #[cfg(unix)]
 fn a_plan_saved_to_a_pipe_or_a_device_is_written_to_it_and_replaces_nothing() {
     let workspace = Workspace::with(&["a"]);
