@@ -230,10 +230,11 @@ impl Finder {
                 (is_link && self.leads_out(&found.file)).then(|| LEADS_OUT.to_owned())
             }
             // Passed over in silence, its stocks would be missing without a word.
-            Ok(_) if is_link => {
+            Ok(seen) if is_link && seen.is_dir() => {
                 Some("this is a link to a folder, and such links are not followed".to_owned())
             }
-            Ok(_) => Some("this is a folder, not a file".to_owned()),
+            Ok(seen) if seen.is_dir() => Some("this is a folder, not a file".to_owned()),
+            Ok(_) => Some("this is a device, a pipe or a socket, not a file".to_owned()),
             Err(error) => Some(format!("this cannot be read: {error}")),
         }
     }

@@ -6,7 +6,8 @@ use crate::workspace::Workspace;
 fn refused(workspace: &Workspace, says: &str) {
     for arguments in [&["plan"][..], &["apply", "--auto-approve"]] {
         let run = workspace.run(arguments).ended(1);
-        assert!(run.err.contains(says), "{arguments:?}: {}", run.err);
+        let told = format!("{}{}", run.out, run.err);
+        assert!(told.contains(says), "{arguments:?}: {told}");
     }
 }
 
@@ -47,6 +48,7 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     for (name, says) in [
         ("couponctl.lock", Some("couponctl.lock: it cannot be read: this is not a file")),
         ("couponctl.lock.journal", Some("couponctl.lock.journal: this is not a file")),
+        ("stocks/b.yaml", Some("this is a device, a pipe or a socket, not a file")),
         (".couponctl/cache", None),
     ] {
         let workspace = Workspace::with(&["a"]);
